@@ -1,6 +1,11 @@
-/** Whatever ends a session, the log says so once: with the reason, at the level of its row, with the client's id. */
-import { expect, test } from 'vitest';
+/**
+ * Whatever ends a session, log, metric, event and client have the same word for it, the log has one line, and
+ * `pith why` explains it. With TEST_PRINT=1 in the environment all of them are printed as a table.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { recordOfLine } from '../../src/cli/why-log.ts';
+import { adviceOn } from '../../src/failures/advice.ts';
 import { CLOSE_REASONS, type CloseReason } from '../../src/session/close-reason.ts';
 import { admin } from '../support/admin.ts';
 import { TestClient } from '../support/client.ts';
@@ -8,6 +13,8 @@ import { type LogLine, startGateway, type TestGateway } from '../support/gateway
 import type { ConnectAsked } from '../support/connect-asked.ts';
 import { type Asked, GrpcBackend } from '../support/grpc-backend.ts';
 import { frame, HANDSHAKE, OPCODE, pack, RawSocket } from '../support/raw.ts';
+import { startNats, type TestNats } from '../support/nats.ts';
+import { Heard } from '../support/nats-backend.ts';
 import { eventually } from '../support/wait.ts';
 
 type Ending = {
@@ -16,6 +23,8 @@ type Ending = {
   /** Leaves a connection that ends for that reason. */
   readonly provoke: (gateway: TestGateway) => Promise<unknown>;
   readonly fields?: Record<string, unknown>;
+  /** What the client that `provoke` gives is told; default: the reason. */
+  readonly told?: string;
 };
 
 async function raw(gateway: TestGateway, ...send: Buffer[]): Promise<RawSocket> {
@@ -24,14 +33,22 @@ async function raw(gateway: TestGateway, ...send: Buffer[]): Promise<RawSocket> 
   return socket;
 }
 
-async function active(gateway: TestGateway): Promise<TestClient> {
-  const client = await TestClient.connect(gateway.port);
+async function active(gateway: TestGateway, way: 'ws' | 'tcp' = 'ws'): Promise<TestClient> {
+  const client = await TestClient.connect(gateway.port, way);
   await client.request('fix.any');
   return client;
 }
 
 const ENDINGS: readonly Ending[] = [
-  { reason: 'client_closed', provoke: async (gateway) => (await active(gateway)).close() },
+  {
+    reason: 'client_closed',
+    provoke: async (gateway) => {
+      const client = await active(gateway);
+      client.close();
+      return client;
+    },
+    told: '',
+  },
   {
     reason: 'connection_lost',
     provoke: async (gateway) => {
@@ -111,25 +128,25 @@ const ENDINGS: readonly Ending[] = [
   {
     reason: 'assemble_timeout',
     config: 'limits: { assemble: 100ms }',
-    provoke: async (gateway) => (await active(gateway)).raw(pack(4, 'cut', 100)),
+    provoke: async (gateway) => (await active(gateway, 'tcp')).raw(pack(4, 'cut', 100)),
   },
-  { reason: 'heartbeat_timeout', config: 'heartbeat: 1s', provoke: active },
+  { reason: 'heartbeat_timeout', config: 'heartbeat: 1s', provoke: (one) => active(one) },
   {
     reason: 'bind_timeout',
     config: 'auth: { bind_within: 200ms }',
-    provoke: active,
+    provoke: (gateway) => active(gateway),
     fields: { error: 'auth.bind_within is 200 ms' },
   },
   {
     reason: 'idle_timeout',
     config: 'limits: { idle: 200ms }',
-    provoke: active,
+    provoke: (gateway) => active(gateway),
     fields: { error: 'limits.idle is 200 ms' },
   },
   {
     reason: 'max_age',
     config: 'sessions: { max_age: 1s }',
-    provoke: active,
+    provoke: (gateway) => active(gateway),
     fields: { error: 'sessions.max_age is 1000 ms' },
   },
   { reason: 'bad_packet_type', provoke: (gateway) => raw(gateway, pack(9)) },
@@ -143,6 +160,7 @@ const ENDINGS: readonly Ending[] = [
     provoke: async (gateway) => {
       const client = await active(gateway);
       for (let i = 0; i < 16; i++) client.raw(pack(4));
+      return client;
     },
   },
   {
@@ -164,35 +182,49 @@ const ENDINGS: readonly Ending[] = [
     reason: 'slow_consumer',
     config: 'limits: { slow: { drop_after: 100ms, close_after: 300ms } }',
     provoke: async (gateway) => {
-      const client = await active(gateway);
+      const client = await active(gateway, 'tcp');
       client.pauseReading(true);
       client.send('chat.much', {});
     },
   },
   {
     reason: 'closed',
-    provoke: async (gateway) => (await active(gateway)).send('chat.close', {}),
+    provoke: async (gateway) => {
+      const client = await active(gateway);
+      client.send('chat.close', {});
+      return client;
+    },
     fields: { words: 'moved' },
+    told: 'moved',
   },
   {
     reason: 'kick',
-    provoke: async (gateway) => (await active(gateway)).send('chat.kick', {}),
+    provoke: async (gateway) => {
+      const client = await active(gateway);
+      client.send('chat.kick', {});
+      return client;
+    },
     fields: { words: 'moved' },
+    told: 'moved',
   },
   {
     reason: 'logged_in_elsewhere',
     config: 'auth: { sessions_per_uid: kick_old }',
     provoke: async (gateway) => {
+      const client = await active(gateway);
+      await client.request('chat.bind');
       await (await active(gateway)).request('chat.bind');
-      await (await active(gateway)).request('chat.bind');
+      return client;
     },
     fields: { uid: 'ann' },
   },
   {
     reason: 'blocked',
     provoke: async (gateway) => {
-      await (await active(gateway)).request('chat.bind');
+      const client = await active(gateway);
+      await client.request('chat.bind');
       await admin(gateway, 'Block', { uid: 'ann' });
+      return client;
     },
     fields: { uid: 'ann', error: 'its uid is blocked' },
   },
@@ -212,23 +244,26 @@ const ENDINGS: readonly Ending[] = [
   {
     reason: 'draining',
     provoke: async (gateway) => {
-      await active(gateway);
+      const client = await active(gateway);
       await gateway.gateway.drain();
+      return client;
     },
   },
   {
     reason: 'draining',
     config: 'drain: { budget: 2s, per_second: 10000, signal: kick }',
     provoke: async (gateway) => {
-      await active(gateway);
+      const client = await active(gateway);
       await gateway.gateway.drain();
+      return client;
     },
   },
   {
     reason: 'drain_forced',
     provoke: async (gateway) => {
-      await active(gateway);
+      const client = await active(gateway);
       await gateway.gateway.drain(() => true);
+      return client;
     },
   },
 ];
@@ -246,20 +281,53 @@ function connect(asked: ConnectAsked): void {
   else asked.accept(null, { expires_in: { seconds: 1, nanos: 0 } });
 }
 
-test.each(ENDINGS)('$reason, $config', async ({ reason, config = '', provoke, fields = {} }) => {
+let nats: TestNats;
+let events: Heard;
+/** What each has said, to be printed. */
+const table: Record<string, unknown>[] = [];
+
+beforeAll(async () => {
+  nats = await startNats();
+  events = await Heard.on(await nats.connect(), 'pith.event.session.closed');
+});
+
+afterAll(async () => {
+  if (process.env['TEST_PRINT'] === '1') console.table(table);
+  await nats[Symbol.asyncDispose]();
+});
+
+/** The word for the end of this session in the event; undefined: none came. */
+function eventOf(sid: string): string | undefined {
+  const told = events.messages.map((message) => message.json<ClosedJson>());
+  return told.find(({ session }) => session.sid === sid)?.close_reason;
+}
+type ClosedJson = { readonly session: { readonly sid: string }; readonly close_reason: string };
+
+/** The word that a client was told: of the kick, or else of the close frame. */
+async function toldTo(client: TestClient): Promise<string> {
+  const { reason } = await client.ended;
+  const kick = client.received.find(({ kind }) => kind === 'kick');
+  return kick?.kind === 'kick' ? String(kick.body['reason']) : reason;
+}
+
+test.each(ENDINGS)('$reason, $config', async (ending) => {
+  const { reason, config = '', provoke, fields = {}, told = reason } = ending;
   await using backend = await GrpcBackend.start({ handler: answer, connect });
-  await using gateway = await startGateway(`${config}
+  await using gateway = await startGateway(`bus: ${nats.url}
+${config}
 backends: { chat: { grpc: "${backend.url}" }, fix: { reply: {} } }
 routes: [{ match: "chat.>", backend: chat }, { match: "fix.>", backend: fix }]`);
-  await provoke(gateway);
+  const client = await provoke(gateway);
   const closed = (): LogLine[] => gateway.log.filter(({ msg }) => msg === 'session closed');
   await eventually(() => closed().length > 0, `the log to say ${reason}`);
-  expect(closed()).toEqual([
+  const sid = `${gateway.gateway.id}.1`;
+  const [{ roundTripMs: _, ...line } = {}, ...more] = closed().filter((one) => one['sid'] === sid);
+  expect([line, ...more]).toEqual([
     {
       time: expect.any(String) as string,
       level: expect.stringMatching(/^(debug|info|warn)$/) as string,
       msg: 'session closed',
-      sid: `${gateway.gateway.id}.1`,
+      sid,
       uid: '',
       remoteIp: '127.0.0.1',
       reason,
@@ -269,11 +337,22 @@ routes: [{ match: "chat.>", backend: chat }, { match: "fix.>", backend: fix }]`)
       bytesIn: expect.any(Number) as number,
       bytesOut: expect.any(Number) as number,
       by: CLOSE_REASONS[reason].by,
-      ref: `${gateway.gateway.id}.1-0`,
+      ref: `${sid}-0`,
       ...fields,
     },
   ]);
   expect(gateway.count('pith_sessions_closed_total', reason)).toBe(1);
+  const words = client instanceof TestClient ? await toldTo(client) : null;
+  if (words !== null) {
+    expect(words).toBe(told);
+    await eventually(() => eventOf(sid) !== undefined, 'the event');
+  }
+  const event = eventOf(sid);
+  if (event !== undefined) expect(event).toBe(reason);
+  const known = recordOfLine(line);
+  expect(known).toMatchObject({ reason, what: 'session', by: CLOSE_REASONS[reason].by });
+  expect(adviceOn(known!)).toContain(CLOSE_REASONS[reason].about);
+  table.push({ log: line['reason'], metric: reason, event, client: words, why: known!.reason });
 });
 
 test('every reason is provoked here, except those that it takes a fleet to cause, and the one that no one can', () => {
