@@ -383,6 +383,9 @@ test('of one session the last eight are kept, and of another all', async () => {
     ...['n14', 'n15', 'n16', 'n17', 'n18', 'n19', 'n20'].map((n) => `nope.${n}`),
     'nope.first',
   ]);
+  // Refusals have numbers of their own, so each has its own ref.
+  const seqs = [...text.matchAll(/-(\d+) {2}request/g)].map(([, seq]) => Number(seq));
+  expect(seqs).toEqual([14, 15, 16, 17, 18, 19, 20, 21]);
   expect(await why(gateway, String(kept['ref']))).toContain('request nope.kept');
 });
 
