@@ -389,6 +389,21 @@ test('of one session the last eight are kept, and of another all', async () => {
   expect(await why(gateway, String(kept['ref']))).toContain('request nope.kept');
 });
 
+test('an operator who kicks, through another gateway; asked there, the whole fleet answers', async () => {
+  await using other = await startGateway(`bus: ${nats.url}`);
+  await using client = await TestClient.connect(gateway.port);
+  const [sid] = await sidsOf(client);
+  await eventually(async () => {
+    const { lines } = await admin(other, 'GetSession', { sid });
+    return lines[0]!['sid'] === sid;
+  }, 'the gateways know of each other');
+  await admin(other, 'Kick', { target: { sids: [sid] }, close: { reason: 'cheating' } });
+  await client.ended;
+  const text = await why(other, sid!);
+  for (const part of ['request nope.first: NO_ROUTE', ': kick\n', 'told  cheating', 'an operator'])
+    expect(text).toContain(part);
+});
+
 test('what nobody knows: exit code 1, and where to look', async () => {
   const args = ['why', 'nobody', '--admin', `127.0.0.1:${gateway.adminPort}`];
   const { code, output } = await run(process.execPath, ['src/main.ts', ...args]);
