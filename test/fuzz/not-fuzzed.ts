@@ -17,4 +17,6 @@ export const NOT_FUZZED: Readonly<Record<string, string>> = {
   'upstream/method/proto/options.ts readOptionLine': 'a part of parseProto',
   'upstream/method/proto/options.ts readOver': 'a part of parseProto',
   'web/playground/address.ts readAddress': 'in a browser: what its own user types',
+  'cli/profile.ts readProfileSettings': 'the arguments of a command, from a person',
+  'cli/watch.ts readWatchSettings': 'the arguments of a command, from a person',
 };

@@ -103,6 +103,7 @@ const PARSES: Readonly<Record<string, string>> = {
   'cli/client-settings.ts': 'a command of its own process',
   'cli/probe.ts': 'a command of its own process',
   'cli/server-settings.ts': 'a command of its own process',
+  'cli/top.ts': 'a command of its own process',
   'cli/why-log.ts': 'a command of its own process',
   'cli/dev.ts': 'a line of the gateway that it has started',
   'cli/mock-backend.ts': 'a command of its own process',
