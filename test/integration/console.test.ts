@@ -165,7 +165,12 @@ describe.skipIf(chromium === undefined)('the console', () => {
     await using web = await browser.open(`http://127.0.0.1:${cable.port}/console#/fleet`);
     const { page } = web;
     await row(page, 'this one').waitFor();
+    const failed = page.waitForEvent('requestfailed', {
+      predicate: (request) => request.url().endsWith('ListGateways'),
+      timeout: PATIENCE_MS,
+    });
     cable.cut();
+    await failed;
     const lost = page.getByRole('alert').filter({ hasText: 'does not answer on its admin port' });
     await expect
       .poll(() => lost.innerText())
