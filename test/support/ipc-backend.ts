@@ -146,7 +146,7 @@ export type IpcStage = AsyncDisposable & {
   session(): Session;
   /** The client's answer when the backend answers so. */
   ask(answer: object | string | null, route?: string): Promise<Record<string, unknown>>;
-  /** How often a log line has had these words as its why. */
+  /** How often a log line about the backend has had these words as its why; those about a message repeat them. */
   logged(words: string): number;
 };
 
@@ -166,7 +166,9 @@ export async function ipcStage(answering?: Answering): Promise<IpcStage> {
       return client.request(route);
     },
     logged: (words) =>
-      gateway.log.filter(({ why }) => typeof why === 'string' && why.includes(words)).length,
+      gateway.log.filter(
+        ({ why, ref }) => ref === undefined && typeof why === 'string' && why.includes(words),
+      ).length,
     async [Symbol.asyncDispose]() {
       client.close();
       await gateway[Symbol.asyncDispose]();

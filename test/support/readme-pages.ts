@@ -74,6 +74,8 @@ const PAGES = {
 
   routes: ['deploy/guides/routes.md', {}],
   limits: ['deploy/guides/limits.md', {}],
+  secrets: ['deploy/guides/rotating-secrets.md', {}],
+  privacy: ['deploy/guides/personal-data.md', {}],
   auth: ['deploy/guides/who-may-come-in.md', { stays: { [SERVE]: /"msg":"listening"/ } }],
 
   tools: [
