@@ -711,6 +711,7 @@ func (x *GapEvent) GetTo() uint64 {
 	return 0
 }
 
+// A generation that this gateway has heard of, and how long ago its first gateway was started.
 type AliveEvent_GenerationAge struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Generation    string                 `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
@@ -763,6 +764,7 @@ func (x *AliveEvent_GenerationAge) GetAgeMs() uint64 {
 	return 0
 }
 
+// How long ago sessions were first moved, and last.
 type AliveEvent_Moved struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SinceMs       uint64                 `protobuf:"varint,1,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
