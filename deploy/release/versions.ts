@@ -16,6 +16,8 @@ export const PLACES: readonly { file: string; texts: (version: string) => readon
   },
   { file: 'src/client/package.json', texts: (v) => [`  "version": "${v}",`] },
   { file: 'src/client/version.ts', texts: (v) => [`'${v}'`] },
+  // Built from it: a unit test compares.
+  { file: 'src/gen/web/playground.js', texts: (v) => [`\`${v}\``] },
   { file: 'README.md', texts: (v) => [`/pith:${v} `] },
   { file: 'deploy/README.md', texts: (v) => [`pith:${v}`] },
   { file: 'deploy/Dockerfile', texts: (v) => [`ARG VERSION=${v}\n`] },

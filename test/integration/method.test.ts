@@ -60,9 +60,9 @@ describe('the rooms in Go, described by reflection', () => {
     for (const route of ['lobby.rooms.jion', 'lobby.Health.Check', 'lobby.x']) {
       expect(await bob.request(route)).toMatchObject({ code: 404, reason: 'NO_ROUTE' });
     }
-    expect(gateway.log.find((line) => line.msg === 'call failed')).toMatchObject({
+    expect(gateway.log.find(({ route }) => route === 'lobby.rooms.jion')).toMatchObject({
+      msg: 'call failed',
       backend: 'lobby',
-      route: 'lobby.rooms.jion',
       why: 'no method /lobby.v1.rooms/jion or /lobby.v1.Rooms/Jion in the listed services; did you mean "/lobby.v1.Rooms/Join"?',
     });
   });
