@@ -1,4 +1,7 @@
-/** How a traced message is seen on its way to each kind of backend, and that the backend can continue the trace. */
+/**
+ * How a traced message is seen on its way to each kind of backend, and that the backend can continue the trace. With
+ * TEST_PRINT=1 in the environment the traces are printed as the receiver got them.
+ */
 import { expect, test } from 'vitest';
 
 import { TestClient } from '../support/client.ts';
@@ -7,7 +10,7 @@ import { HttpBackend } from '../support/http-backend.ts';
 import { IpcBackend, socketPath } from '../support/ipc-backend.ts';
 import { ECHO_PROTO, echo } from '../support/method-pair.ts';
 import { MethodBackend } from '../support/method-backend.ts';
-import { type Collector, type SeenSpan, startCollector } from '../support/otlp.ts';
+import { type Collector, type SeenSpan, startCollector, treesOf } from '../support/otlp.ts';
 import { DialIn } from '../unit/upstream/dial-in/dial-in-backend.ts';
 
 const SERVER = 2;
@@ -21,6 +24,7 @@ const traced = ({ url }: Collector): string => `telemetry: { otlp: "${url}", sam
 async function spansOf(collector: Collector, traceparents: unknown[]): Promise<SeenSpan[]> {
   const count = traceparents.length;
   await collector.wait(2 * count, () => true, 'two spans for each message');
+  if (process.env['TEST_PRINT'] === '1') console.log(treesOf(collector.spans));
   const client = collector.spans.filter(({ kind }) => kind === CLIENT);
   const server = collector.spans.filter(({ kind }) => kind === SERVER);
   expect([client.length, server.length]).toEqual([count, count]);

@@ -309,3 +309,24 @@ export async function startTraced(
   const match = await running.waitFor(/listening on (\S+)/);
   return Object.assign(running, { address: match[1]! });
 }
+
+/** In the order of OpenTelemetry's numbers. */
+const KINDS = ['', 'internal', 'server', 'client', 'producer', 'consumer'];
+
+/** The traces as trees, a line for each span: its kind, name, service, time and status. */
+export function treesOf(spans: readonly SeenSpan[]): string {
+  const lines = (parentId: string, depth: number): string[] =>
+    spans
+      .filter((span) => span.parentId === parentId)
+      .toSorted((a, b) => a.startMs - b.startMs)
+      .flatMap(({ spanId, kind, name, service, startMs, endMs, status, attributes }) => [
+        `${'  '.repeat(depth)}${KINDS[kind]} ${name} (${service}, ${(endMs - startMs).toFixed(1)} ms${status === 2 ? ', error' : ''})` +
+          Object.entries(attributes)
+            .map(([key, value]) => `\n${'  '.repeat(depth)}    ${key}: ${value}`)
+            .join(''),
+        ...lines(spanId, depth + 1),
+      ]);
+  const known = new Set(spans.map(({ spanId }) => spanId));
+  const roots = new Set(spans.map(({ parentId }) => parentId).filter((id) => !known.has(id)));
+  return [...roots].flatMap((root) => lines(root, 0)).join('\n');
+}
