@@ -11,6 +11,7 @@ import type { Subjects } from '../upstream/nats/subjects.ts';
 export type BusConnection = Pick<
   NatsConnector,
   | 'up'
+  | 'hasRoom'
   | 'everUp'
   | 'canConfirm'
   | 'payloadBytesMax'

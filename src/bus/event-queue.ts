@@ -76,7 +76,8 @@ export class EventQueue {
   pump(): void {
     const { connector, gatewayId, refused } = this.#parts;
     let replaced = 0;
-    while (connector.up && this.#next < this.#events.length) {
+    // Not between two connections: on the next one they would overtake those on the last.
+    while (connector.hasRoom && this.#next < this.#events.length) {
       const { seq, subject, payload } = this.#nextEvent();
       // By this header JetStream knows repeats.
       const headers = new HeaderBlock(`Nats-Msg-Id: ${gatewayId}.${seq}\r\n`);

@@ -115,7 +115,7 @@ export class NatsConnector {
     return this.#nc?.unsentBytes ?? 0;
   }
 
-  /** False: requests are not to be published now; `onRoom` or `onUp` follows. */
+  /** False: what has an order, requests and events, is not to be published now; `onRoom` or `onUp` follows. */
   get hasRoom(): boolean {
     return this.up && !this.#isMoving && this.unsentBytes < NATS_AHEAD_BYTES_MAX;
   }
@@ -276,12 +276,14 @@ export class NatsConnector {
       this.#isMoving = true;
       await trip(old);
     } catch {
+      const hasWaited = this.#isMoving;
+      this.#isMoving = false;
       this.#subscriptions.undouble();
       next.discard();
+      if (hasWaited && this.up) this.#state.hasRoom();
       return false;
-    } finally {
-      this.#isMoving = false;
     }
+    this.#isMoving = false;
     this.#nc = next;
     this.#isSentAway = false;
     this.#state.hasRoom();

@@ -9,6 +9,19 @@ import { makeEventGateway, namesOf, told } from './event-gateway.ts';
 const ID = 'g-0123456789';
 const HELLO = Buffer.concat([HANDSHAKE, ACK]);
 
+test('events wait while what has an order is not to be published, and keep it', () => {
+  const { connector, exchange, open } = makeEventGateway(ID);
+  open(1);
+  // Another connection takes the place of this one.
+  connector.isMoving = true;
+  open(2);
+  open(3);
+  expect(namesOf(told(exchange))).toEqual(['session.opened 1']);
+  connector.isMoving = false;
+  for (const listener of connector.listeners) listener.onRoom?.();
+  expect(namesOf(told(exchange))).toEqual(['session.opened 2', 'session.opened 3']);
+});
+
 describe('a session', () => {
   test('is told when it opens, gets a uid, loses it, and ends', () => {
     const { clock, exchange, open, sessionCommands } = makeEventGateway(ID);

@@ -179,13 +179,15 @@ export class TestConnection implements BusConnection {
 
   /** A connection is there, though it may not be up yet. */
   isConnecting = false;
+  /** Another one is about to take its place. */
+  isMoving = false;
 
   get canConfirm(): boolean {
     return this.up || this.isConnecting;
   }
 
   get hasRoom(): boolean {
-    return this.up && this.unsentBytes < 1_048_576;
+    return this.up && !this.isMoving && this.unsentBytes < 1_048_576;
   }
 
   always(subject: string, onMessage: OnMessage, { queue = '' }: { queue?: string } = {}): void {

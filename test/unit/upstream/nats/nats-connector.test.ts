@@ -423,3 +423,14 @@ test('when the next connection ends after requests go to it, a third one begins 
   expect(told).toEqual(['room', 'moved', 'down']);
   expect(subjects[2]).toEqual(['inbox', 'queue', 'user.a.*']);
 });
+
+test('when the next connection ends while requests wait, they go by the old one', async () => {
+  const [old, next, last] = [new Slow(), new Slow(), new Slow()];
+  const { connector, told } = await sentAway([old, next, last]);
+  await next.answer();
+  expect(connector.hasRoom).toBe(false);
+  next.end();
+  await settle();
+  expect([connector.hasRoom, connector.up, told]).toEqual([true, true, ['room']]);
+  await connector.drain();
+});
