@@ -111,8 +111,9 @@ describe('mode: method', () => {
     const backends = [await startBackend('a'), await startBackend('b'), await startBackend('c')];
     const gateway = await gatewayTo(ipv4(backends), 3, ', balance: hash');
     const homes = new Map<string, string>();
-    for (let n = 0; n < 24; n++) {
-      const [client, uid] = [keep(await TestClient.connect(gateway.port)), `player-${n % 12}`];
+    // So many that each address has one of them, wherever their ports put them: but for one run in a million.
+    for (let n = 0; n < 72; n++) {
+      const [client, uid] = [keep(await TestClient.connect(gateway.port)), `player-${n % 36}`];
       await reached(client, uid);
       const home = await reached(client);
       expect(home).toBe(homes.get(uid) ?? home);
