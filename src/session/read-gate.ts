@@ -65,7 +65,9 @@ export class ReadGate {
 
   /** More of a packet has come, or the rest of it. May close the session. */
   weigh(): void {
-    const { connection } = this.#session;
+    const { connection, state } = this.#session;
+    // What came before may have ended it.
+    if (state === 'closed') return;
     const bytes = this.#reader.heldBytes + connection.assemblingBytes;
     if (bytes > UNFINISHED_FREE_BYTES && this.#isReading && !this.#isWaiting) {
       this.#isWeighed = true;

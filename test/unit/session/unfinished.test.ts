@@ -46,6 +46,22 @@ describe('what clients have begun', () => {
     expect(unfinished.bytes).toBe(0);
   });
 
+  test('of a session that has ended does not count, whatever still comes of it', () => {
+    const { unfinished, clients } = setUp(2);
+    const [first, second] = clients;
+    // The request ends the session; the beginning of another packet came with it.
+    first!.host.onMessageDo = () => {
+      first!.session.close('kick');
+    };
+    first!.session.onBytes(Buffer.concat([request(1, 'a.b.c'), part(20 * KIB)]));
+    expect([first!.host.ended.length, unfinished.bytes]).toEqual([1, 0]);
+    second!.session.close('kick');
+    second!.connection.assembling = true;
+    second!.connection.assemblingBytes = 20 * KIB;
+    second!.session.onPartial();
+    expect(unfinished.bytes).toBe(0);
+  });
+
   test('never passes its bound: who has begun first is cut off', () => {
     const { unfinished, clients, ended } = setUp(5);
     for (const { session } of clients) {
