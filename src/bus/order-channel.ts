@@ -128,7 +128,7 @@ export class NatsOrderChannel implements OrderNews {
     const { connector, clock, wheel, random, subjects, gatewayId } = this.#parts;
     // Not all at once.
     wheel.set(this.#again, SUMS_EVERY_MS * (0.75 + random.number() / 2));
-    // Who has nothing has nothing that others lack.
+    // A gateway without orders has none that the others lack.
     if (!connector.up || this.#orders === null || this.#orders.replica.size === 0) return;
     this.#saidAt = clock.now();
     const json = { gateway: gatewayId, sums: sumsText(this.#orders.replica.sums) };

@@ -76,7 +76,7 @@ export function traceparentOf(text: string | undefined): string | undefined {
   return text !== undefined && TRACEPARENT.test(text) ? text : undefined;
 }
 
-/** Ids of zeros are none. */
+/** An id that is all zeros is invalid. [W3C Trace Context section 3.2.2] */
 const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /** The part of a session's data that a route forwards; null: none. */

@@ -74,7 +74,7 @@ export class GrpcPort {
     });
   };
 
-  /** Who has made a call, by its metadata. */
+  /** The caller of an admitted call, found by the call's metadata. */
   callerOf(metadata: Metadata): Caller {
     return this.#admitted.get(metadata) ?? NOBODY;
   }
@@ -86,7 +86,7 @@ export class GrpcPort {
     const admitted = this.#doors.access.admit(path.slice(path.lastIndexOf('/') + 1), role, {
       via: 'grpc',
       address: peerOf(call.getPeer()),
-      // Several are none that could be right.
+      // A client sends one token; joined, several match none.
       authorization: shown.length === 0 ? undefined : shown.join(', '),
       certificate: peer === undefined ? null : certificateOf(peer),
     });

@@ -1,4 +1,4 @@
-/** Who is kept out of this gateway: what operators have blocked through Control, and what `blocks.file` lists. */
+/** The blocks of this gateway: those that operators set through Control, and those that `blocks.file` lists. */
 import type { Clock } from '../clock.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { Metrics } from '../telemetry/metrics.ts';

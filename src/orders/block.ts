@@ -1,4 +1,4 @@
-/** Who is kept out: a network, a uid, or a kind of client. How it is written, and what may be written. Pure. */
+/** A block: of a network, a uid or a kind of client. Reads, checks and names one. Pure. */
 import { type ClientRule, parseClientRule } from '../config/client-rules.ts';
 import { type Network, parseNetwork } from '../ip.ts';
 import { networkText } from './network-map.ts';
