@@ -2,11 +2,10 @@
  * gRPC server reflection, v1 and v1alpha. Comments and imports are included, so `grpcurl describe` shows what the .proto
  * files say.
  */
-import { type DescFile, toBinary } from '@bufbuild/protobuf';
-import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
+import type { DescFile } from '@bufbuild/protobuf';
 import { status } from '@grpc/grpc-js';
 
-import { contractFiles } from './contract-files.ts';
+import { contractFiles, documentedFiles } from './contract-files.ts';
 
 /** The file of a service, method, message, field, enum or enum value, fully qualified. */
 function fileOfSymbol(symbol: string): DescFile | undefined {
@@ -36,7 +35,7 @@ function membersOf(holder: ReturnType<ReturnType<typeof contractFiles>['get']>):
 function closure(file: DescFile): Uint8Array[] {
   const found = new Set([file]);
   for (const { dependencies } of found) for (const imported of dependencies) found.add(imported);
-  return [...found].map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto));
+  return [...found].map(({ proto }) => documentedFiles().get(proto.name)!);
 }
 
 /** A request of either version, as decoded by proto-loader. */

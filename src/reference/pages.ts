@@ -1,7 +1,7 @@
 /** All pages of the reference, made from the tables and descriptors that the gateway itself runs on. */
 import type { FileRegistry } from '@bufbuild/protobuf';
 
-import { contractFiles } from '../control/contract-files.ts';
+import { contractFilesWithComments } from '../control/contract-files.ts';
 import { type CommandHelp, commandsPage } from './commands-page.ts';
 import { configurationPage } from './configuration-page.ts';
 import { controlPage } from './control-page.ts';
@@ -27,7 +27,7 @@ const TITLES = [
 
 /** @param commands What `pith help` says of each. */
 export function referencePages(commands: readonly CommandHelp[]): Pages {
-  const files = contractFiles();
+  const files = contractFilesWithComments();
   const control = files.getService('pith.v1.Control')!;
   return {
     'README.md': indexPage(),
