@@ -68,6 +68,7 @@ export class Backends {
     const { config } = parts;
     this.#use(config, this.#make(config));
     parts.metrics.watchAll('pith_backend_addresses', () => this.#addressStates());
+    parts.metrics.watchAll('pith_link_credit', () => this.#credits());
     const { mode, backend } = config.auth;
     if (mode === 'connect' || (mode === 'jwt' && backend !== ''))
       this.#asked = { ...this.#current.get(backend)! };
@@ -94,6 +95,16 @@ export class Backends {
       for (const { state } of upstream.info().each?.() ?? [])
         counts.set(state, (counts.get(state) ?? 0) + 1);
       for (const [state, count] of counts) yield [[name, state], count];
+    }
+  }
+
+  /** Of backends that limit what their Links are sent. */
+  *#credits(): Generator<readonly [labels: string[], value: number]> {
+    for (const { name, upstream } of this.#current.values()) {
+      const limited = (upstream.info().each?.() ?? [])
+        .map(({ credit = Infinity }) => credit)
+        .filter(Number.isFinite);
+      if (limited.length > 0) yield [[name], limited.reduce((sum, credit) => sum + credit, 0)];
     }
   }
 

@@ -174,6 +174,10 @@ export const INSTRUMENTS = {
     "Addresses of the backend, by the state that the log's lines have.",
     ['backend', 'state'],
   ),
+  pith_link_credit: gauge(
+    'Messages that the Links of the backend may still be sent, where it limits them: the sum over its Links.',
+    ['backend'],
+  ),
   pith_backend_breaker_open: gauge('1 while the circuit breaker of the backend is open.', [
     'backend',
   ]),
@@ -184,6 +188,10 @@ export const INSTRUMENTS = {
   pith_bus_up: gauge('1 while the bus is connected.'),
   pith_bus_requests_up: gauge('1 while the connection of backends on NATS is up, with nats.split.'),
   pith_bus_connects_total: counter('Attempts to connect to the bus, by outcome.', ['outcome']),
+  pith_bus_bytes_total: counter(
+    'Bytes of messages from and to NATS, headers included: received or sent.',
+    ['direction'],
+  ),
   pith_bus_unsent_bytes: gauge('Bytes that wait to be sent to the bus.'),
   pith_events_total: counter('Events for the bus, by name.', ['event']),
   pith_events_dropped_total: counter(

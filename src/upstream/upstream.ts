@@ -32,6 +32,8 @@ export type AddressStatus = {
   /** Sessions that keep to it. */
   readonly sessions: number;
   readonly isHealthy: boolean;
+  /** Messages that it lets us send; absent, or Infinity: any number. */
+  readonly credit?: number | undefined;
 };
 
 export type UpstreamInfo = {

@@ -26,6 +26,7 @@ import { readClientTls } from '../transport/pem.ts';
 import type { NatsTls } from '../upstream/nats/nats-connection.ts';
 import { NatsConnector } from '../upstream/nats/nats-connector.ts';
 import { NatsReport } from '../upstream/nats/nats-report.ts';
+import type { NatsTraffic } from '../upstream/nats/nats-traffic.ts';
 import { NatsAnswers } from '../upstream/nats/nats-answers.ts';
 import { TurnShare } from '../turn-share.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
@@ -231,6 +232,11 @@ function makeNats(servers: readonly string[], shared: Shared): Nats {
   );
   const { streams } = bus;
   const answers = new NatsAnswers({ clock, connector: requests, subjects, streams, report });
+  const all = new Set([connector, requests]);
+  const sum = (bytes: (traffic: NatsTraffic) => number): number =>
+    [...all].reduce((total, { traffic }) => total + bytes(traffic), 0);
+  metrics.watch('pith_bus_bytes_total', ['received'], () => sum((one) => one.receivedBytes));
+  metrics.watch('pith_bus_bytes_total', ['sent'], () => sum((one) => one.publishedBytes));
   metrics.watch('pith_bus_unsent_bytes', [], () => answers.unsentBytes);
   metrics.watch('pith_events_waiting', [], () => bus.events.queue.size);
   if (bus.replay !== null) metrics.watch('pith_replays_waiting', [], () => bus.replay!.waiting);

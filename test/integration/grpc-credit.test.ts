@@ -40,6 +40,11 @@ describe('a backend that grants credit', () => {
     await pair.backend.request(4);
     expect(seen(pair)).toEqual([0, 1, 2, 3, 4]);
     for (const n of [2, 3]) expect(await client.answer(ids[n]!)).toMatchObject({ n });
+    // Two and three were granted, five were sent.
+    link.send({ credit: { frames: 7, bytes: 1 } });
+    await vi.waitFor(() => {
+      expect(pair.gateway.gateway.metrics.render()).toContain('pith_link_credit{backend="game"} 7');
+    }, SOON);
   });
 
   test('and then no more never sees what was given up meanwhile; its link stays', async () => {

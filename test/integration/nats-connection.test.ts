@@ -187,9 +187,14 @@ test.concurrent('a server that has joined the cluster meanwhile is used when the
   await serveOn(await b.connect(), 'pith.rpc.>', () => ({ body: '{"ok":true}' }));
   // Its answer comes after that word.
   await expectServes(gateway);
+  const before = busBytes(gateway, 'received');
   await a.kill();
   await eventually(() => gateway.count('pith_bus_connects_total', 'connected') === 2, 'the other');
   await expectServes(gateway);
+  // The answer to each request, {"ok":true}, is among them.
+  expect(before).toBeGreaterThanOrEqual(11);
+  expect(busBytes(gateway, 'received')).toBeGreaterThanOrEqual(before + 11);
+  expect(busBytes(gateway, 'sent')).toBeGreaterThan(0);
   const servers = gateway.log.filter(({ msg }) => /^bus (re)?connected$/.test(msg));
   expect(servers.map(({ server }) => server)).toEqual([
     `127.0.0.1:${a.port}`,
@@ -221,6 +226,11 @@ const BODY = 'x'.repeat(500_000);
 const MIB = 1_048_576;
 /** What a client may be told while nats-server hangs. */
 const AWAY_WORDS = new Set<unknown>(['OVERLOADED', 'TIMEOUT', 'BUS_AWAY']);
+
+function busBytes({ gateway }: TestGateway, direction: 'received' | 'sent'): number {
+  const line = new RegExp(`^pith_bus_bytes_total\\{direction="${direction}"\\} (\\d+)$`, 'm');
+  return Number(line.exec(gateway.metrics.render())![1]);
+}
 
 async function metric(port: number, name: string): Promise<number> {
   const page = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();

@@ -140,6 +140,9 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
     return this.#info!.connectUrls;
   }
 
+  readonly receivedBytes = 0;
+  readonly publishedBytes = 0;
+
   get unsentBytes(): number {
     return this.#writer!.unsentBytes;
   }

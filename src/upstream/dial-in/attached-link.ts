@@ -30,6 +30,10 @@ export class AttachedLink implements LinkTransport, LinkOwner {
     return this.carrier.inFlight;
   }
 
+  get credit(): number {
+    return this.carrier.credit.frames;
+  }
+
   connect(): void {
     this.carrier.hello();
   }

@@ -48,6 +48,10 @@ export class DialledLink extends GrpcTransport implements LinkTransport, LinkOwn
     return (this.#link?.inFlight ?? 0) + this.#unary.inFlight;
   }
 
+  get credit(): number {
+    return (this.#by === 'link' ? this.#link?.credit.frames : undefined) ?? Infinity;
+  }
+
   /** Handle calls have no order among themselves. */
   get keepsOrder(): boolean {
     return this.#by !== 'handle';

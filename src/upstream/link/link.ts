@@ -60,7 +60,7 @@ export class Link implements Carrier, Carried, FrameReaderLink, PendingCall {
   readonly #window = new ReceiveWindow();
   readonly #reader: FrameReader;
   readonly #out: FrameWriter;
-  readonly #credit = new SendWindow();
+  readonly credit = new SendWindow();
   readonly #receipts: Receipts;
   #helloCame = false;
   /** The backend gets no credit until it has read more of what it asked for. */
@@ -118,7 +118,7 @@ export class Link implements Carrier, Carried, FrameReaderLink, PendingCall {
     else if (this.#ended || this.#closed) call.fail(failure('BACKEND_AWAY'));
     else if (this.#out.unsent > LINK_UNSENT_BYTES_MAX)
       call.fail(failure('OVERLOADED', 'the backend is not keeping up'));
-    else if (this.#waiting.size === 0 && !this.#credit.isSpent(this.calls.size))
+    else if (this.#waiting.size === 0 && !this.credit.isSpent(this.calls.size))
       this.#request(call, what);
     else if (!this.#waiting.add(call, this, what, length + what.length))
       call.fail(failure('OVERLOADED', 'the backend is at its limit'));
@@ -127,13 +127,13 @@ export class Link implements Carrier, Carried, FrameReaderLink, PendingCall {
   #request(call: Call, what: Buffer): void {
     if (call instanceof ConnectCall) {
       writeConnect(this.#out.writer, this.calls.add(call, this), what);
-      this.#credit.spend(what.length);
+      this.credit.spend(what.length);
       this.#out.flushSoon();
       return;
     }
     const id = call.wantsAnswer ? this.calls.add(call, this) : 0;
     const leftMs = call.leftMs(this.#parts.wheel.now());
-    this.#credit.spend(writeRequestFrame(this.#out.writer, id, call, what, leftMs));
+    this.credit.spend(writeRequestFrame(this.#out.writer, id, call, what, leftMs));
     this.#out.flushSoon();
     if (call.wantsAnswer) return;
     if (!call.unordered) call.lane.unanswered(this);
@@ -147,7 +147,7 @@ export class Link implements Carrier, Carried, FrameReaderLink, PendingCall {
 
   /** Sends what waits, as far as it may. */
   #pump(): void {
-    while (this.#waiting.size > 0 && !this.#credit.isSpent(this.calls.size) && !this.#closed) {
+    while (this.#waiting.size > 0 && !this.credit.isSpent(this.calls.size) && !this.#closed) {
       const { call, what } = this.#waiting.take()!;
       this.#request(call, what);
     }
@@ -204,9 +204,9 @@ export class Link implements Carrier, Carried, FrameReaderLink, PendingCall {
       return;
     }
     this.#helloCame = true;
-    if (hello.maxInFlight > 0) this.#credit.inFlightMax = hello.maxInFlight;
+    if (hello.maxInFlight > 0) this.credit.inFlightMax = hello.maxInFlight;
     if (features.includes('credit')) {
-      this.#credit.useCredit();
+      this.credit.useCredit();
       this.#window.useCredit();
       this.#grant();
     }
@@ -214,7 +214,7 @@ export class Link implements Carrier, Carried, FrameReaderLink, PendingCall {
   }
 
   onCredit(credit: Credit): void {
-    this.#credit.grant(credit);
+    this.credit.grant(credit);
     this.#pump();
   }
 

@@ -7,6 +7,11 @@ export class SendWindow {
   #frames = Infinity;
   #bytes = Infinity;
 
+  /** Messages that may be sent; Infinity: any number. */
+  get frames(): number {
+    return this.#frames;
+  }
+
   /** The backend grants what may be sent. */
   useCredit(): void {
     this.#frames = 0;

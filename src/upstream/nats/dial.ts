@@ -187,6 +187,14 @@ class LibraryConnection implements NatsConnection {
     return this.#nc.isClosed();
   }
 
+  get receivedBytes(): number {
+    return this.#nc.protocol.inBytes;
+  }
+
+  get publishedBytes(): number {
+    return this.#nc.protocol.outBytes;
+  }
+
   get unsentBytes(): number {
     const { protocol } = this.#nc;
     return protocol.outbound.size() + (socketOf(this.#nc)?.writableLength ?? 0);

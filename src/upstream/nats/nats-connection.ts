@@ -99,6 +99,10 @@ export interface NatsConnection {
   readonly isClosed: boolean;
   /** Bytes that were published and that the operating system has not taken yet. */
   readonly unsentBytes: number;
+  /** Bytes of the messages that have come, headers included. */
+  readonly receivedBytes: number;
+  /** Bytes of the messages that were published, headers included. */
+  readonly publishedBytes: number;
 
   /** Called once, before anything else. */
   listen(handler: NatsConnectionHandler): void;

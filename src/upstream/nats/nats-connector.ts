@@ -18,6 +18,7 @@ import {
   type OnMessage,
 } from './nats-connection.ts';
 import type { NatsReport } from './nats-report.ts';
+import { NatsTraffic } from './nats-traffic.ts';
 import { type ConnectionListener, ConnectionState } from './connection-state.ts';
 import { Servers } from './servers.ts';
 import { NEAR_MISS_QUEUE, STREAM_NAMES } from './subjects.ts';
@@ -64,6 +65,7 @@ export class NatsConnector {
   #isSentAway = false;
   /** What was published must be with the present server before more is published to the next one. */
   #isMoving = false;
+  readonly traffic = new NatsTraffic();
   /** Connections in place of which another is used. */
   readonly #left = new Set<NatsConnection>();
   readonly #backoff: Backoff;
@@ -223,6 +225,7 @@ export class NatsConnector {
 
   #listen(nc: NatsConnection): void {
     const { server } = nc;
+    this.traffic.follow(nc);
     const sentAway = Promise.withResolvers<void>();
     this.#sentAway.set(nc, sentAway.promise);
     nc.listen({

@@ -218,6 +218,6 @@ function statusOf<T extends Transport>(endpoint: Endpoint<T>): AddressStatus {
   const { name, condition, why, instance, inFlight, sessions, isWell } = endpoint;
   return {
     ...{ address: name, state: condition, why, instance, inFlight },
-    ...{ sessions: sessions.size, isHealthy: isWell },
+    ...{ sessions: sessions.size, isHealthy: isWell, credit: endpoint.transport.credit },
   };
 }

@@ -4,6 +4,8 @@ import type { Endpoint } from './endpoint.ts';
 export interface Transport {
   /** Calls that wait for an answer, or to be sent. */
   readonly inFlight: number;
+  /** Messages that the backend lets us send; absent, or Infinity: any number. */
+  readonly credit?: number;
   /** What is sent in an order arrives in it. */
   readonly keepsOrder: boolean;
   /** What the backend says of itself; null: it is not asked. */

@@ -66,11 +66,13 @@ const ROWS: readonly string[] = `
  counter    pith_gaps_told_total
  gauge      pith_backend_healthy_addresses                 backend
  gauge      pith_backend_addresses                         backend state
+ gauge      pith_link_credit                               backend
  gauge      pith_backend_breaker_open                      backend
  gauge      pith_tls_certificate_expiry_timestamp_seconds  listener
  gauge      pith_bus_up
  gauge      pith_bus_requests_up
  counter    pith_bus_connects_total                        outcome
+ counter    pith_bus_bytes_total                           direction
  gauge      pith_bus_unsent_bytes
  counter    pith_events_total                              event
  counter    pith_events_dropped_total

@@ -58,6 +58,8 @@ class Subscribed implements NatsConnection {
   readonly serverVersion = '2.12.7';
   readonly payloadBytesMax = 1_048_576;
   readonly unsentBytes = 0;
+  readonly receivedBytes = 0;
+  readonly publishedBytes = 0;
   readonly otherServers = [];
   isClosed = false;
   readonly subjects: string[] = [];
