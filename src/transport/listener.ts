@@ -19,7 +19,8 @@ import { ProxyEntry, type ProxyOptions } from './proxy-entry.ts';
 import type { Refused, RefusedConnection } from './refused.ts';
 import { TcpConnection } from './tcp.ts';
 import { beginsTls, TlsEntry } from './tls-entry.ts';
-import type { Accept } from './transport.ts';
+import type { RawHandle } from './raw-handle.ts';
+import type { Accept, Adopted, TransportName } from './transport.ts';
 import { Web } from './web.ts';
 
 export type ListenerOptions = {
@@ -75,6 +76,8 @@ export interface ClientListener {
   stopAccepting(): void;
   /** Closes connections that have not become sessions. */
   close(): void;
+  /** Goes on with a client of another process, who is read from once its connection is resumed; absent: it cannot. */
+  adopt?(handle: RawHandle, transport: TransportName, adopted: Adopted, accept: Accept): void;
 }
 
 export class Listener implements ClientListener {
@@ -124,6 +127,12 @@ export class Listener implements ClientListener {
     const { host, port } = this.#options;
     this.#tls?.begin();
     await this.#port.listen({ host, port });
+  }
+
+  adopt(handle: RawHandle, transport: TransportName, adopted: Adopted, accept: Accept): void {
+    const pending = this.#port.adopt(handle, adopted.remoteAddress);
+    if (transport === 'ws') this.#web.adopt(pending, adopted, accept);
+    else TcpConnection.adopt(pending.raw, adopted, pending, this.#wheel, accept);
   }
 
   get url(): string {

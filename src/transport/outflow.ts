@@ -15,6 +15,8 @@ type Handle = { readonly bytesWritten?: number; readonly writeQueueSize?: number
 export class Outflow {
   /** Of what is read, too, for which the connection itself counts. */
   counts: ByteCounts = { received: 0, sent: 0 };
+  /** What another process has read and written before. */
+  before = { readBytes: 0, sentBytes: 0 };
   readonly #socket: Socket;
   /** Below any TLS. */
   readonly #raw: Socket;
@@ -43,12 +45,12 @@ export class Outflow {
 
   /** Bytes that have come from the socket, below any TLS. */
   get readBytes(): number {
-    return this.#raw.bytesRead;
+    return this.before.readBytes + this.#raw.bytesRead;
   }
 
   /** Bytes written to it; what the kernel has not taken is among them. */
   get sentBytes(): number {
-    return this.#raw.bytesWritten;
+    return this.before.sentBytes + this.#raw.bytesWritten;
   }
 
   write(bytes: Uint8Array): void {

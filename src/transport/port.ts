@@ -11,6 +11,7 @@ import type { TimerWheel } from '../timer-wheel.ts';
 import type { AcceptPace } from './accept-pace.ts';
 import { PendingConnection } from './pending-connection.ts';
 import { WRITE_HIGH_WATER_MARK } from './outflow.ts';
+import { type RawHandle, socketOn } from './raw-handle.ts';
 import { RefusalLog, type Refused, type RefusedConnection } from './refused.ts';
 
 /** Connections that the kernel queues for us: the restart of a fleet sends thousands at once. */
@@ -153,6 +154,17 @@ export class Port {
     });
   }
 
+  /** A connection that another process has taken over before: it counts here, and is paused. */
+  adopt(handle: RawHandle, remoteAddress: string): PendingConnection {
+    const raw = socketOn(handle);
+    raw.on('error', ignore);
+    const pending = new PendingConnection(raw, this.#onLate);
+    pending.remoteAddress = remoteAddress;
+    this.admit(pending);
+    this.#own(raw);
+    return pending;
+  }
+
   // ---- a new connection ---------------------------------------------------------------------------------
 
   #take(raw: Socket): void {
@@ -170,13 +182,17 @@ export class Port {
       return;
     }
     if (crowdedAt !== Infinity) ripen(pending);
+    this.#own(raw);
+    const { pace } = this.#options;
+    if (pace === undefined || pace.enter(pending)) this.#begin(pending, []);
+    else this.#hold(pending, pace);
+  }
+
+  #own(raw: Socket): void {
     this.#sockets.add(raw);
     raw.once('close', () => {
       this.#sockets.delete(raw);
     });
-    const { pace } = this.#options;
-    if (pace === undefined || pace.enter(pending)) this.#begin(pending, []);
-    else this.#hold(pending, pace);
   }
 
   /** @param came What was read of it while it was held. */

@@ -4,8 +4,10 @@ import type { Socket } from 'node:net';
 import { type Encoded, packetOffset } from '../protocol/packet.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import { Outflow } from './outflow.ts';
+import { Movable } from './raw-handle.ts';
 import {
   type Accept,
+  type Adopted,
   type ByteCounts,
   CLOSE_WAIT_MS,
   type Connection,
@@ -19,6 +21,7 @@ export class TcpConnection implements Connection {
   readonly remoteAddress: string;
   readonly assembling = false;
   readonly assemblingBytes = 0;
+  readonly movable: Movable | null;
   readonly #socket: Socket;
   readonly #outflow: Outflow;
   readonly #wheel: TimerWheel;
@@ -33,6 +36,7 @@ export class TcpConnection implements Connection {
     });
     this.#wheel = wheel;
     this.transport = peer.secure ? 'tls' : 'tcp';
+    this.movable = peer.secure ? null : new Movable(socket);
     this.remoteAddress = peer.remoteAddress;
   }
 
@@ -48,6 +52,21 @@ export class TcpConnection implements Connection {
     // When a client ends its side, the session decides when ours ends: with it thousands may have gone.
     socket.allowHalfOpen = true;
     connection.#listen(accept(connection), first);
+  }
+
+  /** Goes on with a socket of another process, which is read from once it is resumed. */
+  static adopt(
+    socket: Socket,
+    adopted: Adopted,
+    peer: Peer,
+    wheel: TimerWheel,
+    accept: Accept,
+  ): void {
+    const connection = new TcpConnection(socket, peer, wheel);
+    connection.#outflow.before = adopted;
+    connection.#paused = true;
+    socket.allowHalfOpen = true;
+    connection.#listen(accept(connection), null);
   }
 
   #listen(handler: ConnectionHandler, first: Buffer | null): void {

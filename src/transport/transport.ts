@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 
 import type { Encoded } from '../protocol/packet.ts';
+import type { Movable } from './raw-handle.ts';
 
 export type TransportName = 'ws' | 'wss' | 'tcp' | 'tls';
 
@@ -14,6 +15,15 @@ export interface Peer {
   /** True over TLS. */
   readonly secure: boolean;
 }
+
+/** Who has gone on from another process: what the socket does not tell. */
+export type Adopted = {
+  /** The client's, as `Peer.remoteAddress`. */
+  readonly remoteAddress: string;
+  /** What the process before has read from it and written to it. */
+  readonly readBytes: number;
+  readonly sentBytes: number;
+};
 
 /** Bytes, as they are on the wire below any TLS: frames of WebSocket and not only the packets. */
 export type ByteCounts = { received: number; sent: number };
@@ -38,6 +48,8 @@ export interface Connection {
   readonly assembling: boolean;
   /** Bytes of that part. */
   readonly assemblingBytes: number;
+  /** How it goes on in another process; null or absent: not at all, as over TLS. */
+  readonly movable?: Movable | null;
 
   /** Sends the packets in one write. The buffers are shared, and are not modified. */
   send(packets: readonly Encoded[]): void;

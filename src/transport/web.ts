@@ -13,7 +13,7 @@ import type { PendingConnection } from './pending-connection.ts';
 import { answerHttp, HTTP_HEAD_BYTES_MAX, refuseHttp } from './http-refusal.ts';
 import type { Port } from './port.ts';
 import type { RefusedConnection } from './refused.ts';
-import type { Accept } from './transport.ts';
+import type { Accept, Adopted } from './transport.ts';
 import { WebSocketUpgrader } from './websocket.ts';
 
 export type WebOptions = {
@@ -78,6 +78,11 @@ export class Web {
     socket.unshift(first);
     this.#server.emit('connection', socket);
     socket.resume();
+  }
+
+  /** Goes on with a client of another process. */
+  adopt(pending: PendingConnection, adopted: Adopted, accept: Accept): void {
+    this.#upgrader.adopt(pending.raw, adopted, pending, accept);
   }
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {

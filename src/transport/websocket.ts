@@ -7,12 +7,15 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 
+import { NOTHING } from '../bytes.ts';
 import type { Encoded } from '../protocol/packet.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import { FrameTracker } from './frame-tracker.ts';
 import { Outflow } from './outflow.ts';
+import { Movable } from './raw-handle.ts';
 import {
   type Accept,
+  type Adopted,
   type ByteCounts,
   CLOSE_WAIT_MS,
   type Connection,
@@ -42,6 +45,7 @@ export class WebSocketConnection implements Connection {
   readonly #outflow: Outflow;
   readonly #wheel: TimerWheel;
   readonly #frames = new FrameTracker();
+  readonly movable: Movable | null;
   #handler: ConnectionHandler | null = null;
   #pongsUnsent = 0;
   #closing = false;
@@ -54,10 +58,13 @@ export class WebSocketConnection implements Connection {
     });
     this.#wheel = wheel;
     this.transport = peer.secure ? 'wss' : 'ws';
+    this.movable = peer.secure ? null : new Movable(socket);
     this.remoteAddress = peer.remoteAddress;
   }
 
-  listen(accept: Accept): void {
+  /** @param adopted What the process before has counted; absent: there was none. */
+  listen(accept: Accept, adopted?: Adopted): void {
+    if (adopted !== undefined) this.#outflow.before = adopted;
     const handler = accept(this);
     this.#handler = handler;
     let failed: Error | null = null;
@@ -244,4 +251,27 @@ export class WebSocketUpgrader {
       new WebSocketConnection(ws, socket, peer, this.#wheel).listen(accept);
     });
   }
+
+  /**
+   * Goes on with a socket that was upgraded in another process, and is read from once it is resumed. `ws` has no call
+   * for that but the upgrade itself; its answer, which the client has had, is not sent.
+   */
+  adopt(socket: Socket, adopted: Adopted, peer: Peer, accept: Accept): void {
+    socket.write = () => true;
+    this.#server.handleUpgrade(UPGRADE, socket, NOTHING, (ws) => {
+      Reflect.deleteProperty(socket, 'write');
+      new WebSocketConnection(ws, socket, peer, this.#wheel).listen(accept, adopted);
+    });
+  }
 }
+
+/** Any valid one: what it asked for was settled long ago. */
+const UPGRADE = {
+  method: 'GET',
+  headers: {
+    upgrade: 'websocket',
+    connection: 'Upgrade',
+    'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+    'sec-websocket-version': '13',
+  },
+} as unknown as IncomingMessage;
