@@ -6,6 +6,7 @@ import http from 'node:http';
 import net from 'node:net';
 import { join } from 'node:path';
 
+import { unlessLagIsMeant } from '../support/gateway.ts';
 import { configFile, ROOT } from '../support/serve.ts';
 import { eventually } from '../support/wait.ts';
 import type { Inside } from './inside.ts';
@@ -61,7 +62,7 @@ export class Gateway implements AsyncDisposable {
       ],
       {
         cwd: ROOT,
-        env: { ...process.env, BORDER_INSIDE: this.#insidePath },
+        env: { ...process.env, ...unlessLagIsMeant(yaml), BORDER_INSIDE: this.#insidePath },
         stdio: ['ignore', 'pipe', 'pipe'],
       },
     );
