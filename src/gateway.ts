@@ -38,6 +38,7 @@ import { type BusParts, makeBus, makeGatewayId } from './wiring/bus.ts';
 import { type ControlPorts, makeAccess, makeBusApi } from './wiring/control.ts';
 import { makeCertificateGauges, makeGauges } from './wiring/gauges.ts';
 import { type Listeners, makeListeners, makeListenSteps } from './wiring/listeners.ts';
+import type { Kinds } from './wiring/kinds.ts';
 import type { Network } from './wiring/network.ts';
 import { makeOwnGateway } from './wiring/own-gateway.ts';
 import { makeFleetStatus } from './wiring/own-status.ts';
@@ -61,6 +62,8 @@ export type GatewayParts = {
   readonly clock: Clock;
   readonly random: Random;
   readonly network: Network;
+  /** Must have loaded what `config` needs. */
+  readonly kinds: Kinds;
   readonly log: Log;
   readonly version: string;
   /** Node's version, for pith_build_info. */

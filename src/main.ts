@@ -166,21 +166,15 @@ async function serve({ config, ...read }: ReadWell, options: ServeOptions): Prom
   let { watchedFiles } = read;
   // Until the end, which is always an exit: a stop still waits for timers after everything is closed.
   holdProcess();
-  const [
-    { Gateway },
-    { makeSystemNetwork },
-    { logOn },
-    { describeRoutes },
-    { watchFiles },
-    { readAgain },
-  ] = await Promise.all([
-    import('./gateway.ts'),
-    import('./wiring/network.ts'),
-    import('./telemetry/log.ts'),
-    import('./cli/routes.ts'),
-    import('./cli/watch-files.ts'),
-    import('./cli/read-config.ts'),
-  ]);
+  const [{ Gateway }, { makeSystem }, { logOn }, { watchFiles }, { readAgain }] = await Promise.all(
+    [
+      import('./gateway.ts'),
+      import('./wiring/network.ts'),
+      import('./telemetry/log.ts'),
+      import('./cli/watch-files.ts'),
+      import('./cli/read-config.ts'),
+    ],
+  );
   process.on('uncaughtException', (error) =>
     // A bug in the gateway: report it, and let the container restart rather than carry on in an unknown state.
     fail(EXIT.SOFTWARE, `pith: internal error\n${error.stack ?? String(error)}\n`),
@@ -196,7 +190,7 @@ async function serve({ config, ...read }: ReadWell, options: ServeOptions): Prom
     },
     clock: systemClock,
     random: systemRandom,
-    network: makeSystemNetwork(),
+    ...(await makeSystem(config)),
     log,
     version: VERSION,
     nodeVersion: process.versions.node,
@@ -217,8 +211,10 @@ async function serve({ config, ...read }: ReadWell, options: ServeOptions): Prom
     stopped.then(() => process.exit(EXIT.OK)),
     (error) => fail(EXIT.SOFTWARE, `pith: could not stop cleanly: ${errorText(error)}\n`),
   );
-  if (config.log.level === 'debug')
+  if (config.log.level === 'debug') {
+    const { describeRoutes } = await import('./cli/routes.ts');
     for (const line of describeRoutes(config).trimEnd().split('\n')) log.debug(line);
+  }
   try {
     await gateway.start();
   } catch (error) {

@@ -16,8 +16,8 @@ import { encodeMs, WireWriter } from '../contract/protobuf-wire.ts';
 import { type Clock, nextTurn } from '../clock.ts';
 import { type Failure, isFailure } from '../errors.ts';
 import { doubleOf, isRawNumber } from '../protocol/exact-json.ts';
-import { messageFrom } from './fleet-status.ts';
 import type { DrainProgress, Explained, Info, ReloadOutcome } from './gateway-methods.ts';
+import { messageFrom } from './message-from.ts';
 
 export function kickResult({ closed, gateways, silentGateways }: KickOutcome): Buffer {
   const writer = new WireWriter();

@@ -2,10 +2,11 @@
  * `/v1/attach` on the admin port, for backends that open their Link over WebSocket. Each text message is one ToGateway,
  * or one ToBackend, in JSON.
  */
-import http, { type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 
+import { http } from '../node-http.ts';
 import { errorText, failure } from '../errors.ts';
 import { plainAddress } from '../ip.ts';
 import {
@@ -17,11 +18,11 @@ import {
 import { Liveness, type Watched } from '../upstream/liveness.ts';
 import type { Attach } from './attach.ts';
 import { type FrameSocket, JsonFrameReader } from './attach-reader.ts';
+import { ATTACH_PATH } from './paths.ts';
 import { AttachJson, AttachJsonError, type FromBackend, type RefusedFrame } from './attach-json.ts';
 
 type Socket = IncomingMessage['socket'];
 
-export const ATTACH_PATH = '/v1/attach';
 const FRAGMENTS_MAX = 1_024;
 const BUFFERED_CHUNKS_MAX = 65_536;
 

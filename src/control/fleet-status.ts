@@ -1,10 +1,7 @@
 /** What the gateways of the fleet tell of themselves, gathered: this one's rows, and those of the others. */
-import { fromJson, type JsonValue, toBinary } from '@bufbuild/protobuf';
-
 import type { StatusKind } from '../bus/bus.ts';
 import type { FleetCommands } from '../bus/fleet-commands.ts';
 import { isObject } from '../protocol/exact-json.ts';
-import { contractFiles } from './contract-files.ts';
 import { orThrow } from './method.ts';
 
 /** What this gateway tells, by kind; each row is a message of the contract in JSON, or as its method reads it. */
@@ -51,17 +48,5 @@ export class FleetStatus {
       for (const json of status) if (isObject(json)) rows.push({ gateway, json });
     }
     return { rows, silentGateways, more: isMore };
-  }
-}
-
-/** A message of the contract from its JSON; null: it is not one. Fields that are not known are ignored. */
-export function messageFrom(type: string, json: object): Buffer | null {
-  const registry = contractFiles();
-  const schema = registry.getMessage(`pith.v1.${type}`)!;
-  try {
-    const message = fromJson(schema, json as JsonValue, { registry, ignoreUnknownFields: true });
-    return Buffer.from(toBinary(schema, message));
-  } catch {
-    return null;
   }
 }

@@ -1,15 +1,17 @@
 /** The HTTP servers of the health and admin ports: probes and metrics; on the admin port also Control and Attach. */
-import http, { type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
+import { http } from '../node-http.ts';
 import { inBackground } from '../background.ts';
 import type { PendingConnection } from '../transport/pending-connection.ts';
 import { HTTP_HEAD_BYTES_MAX, refuseHttp } from '../transport/http-refusal.ts';
 import type { OperatorPort } from '../transport/operator-port.ts';
 import type { PortAddress, Serve } from '../transport/port.ts';
 import type { Attach } from './attach.ts';
-import { ATTACH_PATH, AttachWebSockets } from './attach-websocket.ts';
-import { API_PATH, type JsonApi } from './json-api.ts';
+import type { AttachWebSockets } from './attach-websocket.ts';
+import type { JsonApi } from './json-api.ts';
+import { API_PATH, ATTACH_PATH } from './paths.ts';
 import type { WebPages } from './web-pages.ts';
 
 /** What the probes need to know. */
@@ -29,12 +31,15 @@ const REQUEST_MS = 10_000;
 /** How long somebody may wait for the end of a drain; one who waits makes room for others when the port is full. */
 const DRAINED_MS = 3_600_000;
 
+/** Control's methods. */
+export type Api = Pick<JsonApi, 'handle' | 'settled'>;
+
 /** What a port has besides probes and metrics; absent: it does not. */
 export type AdminParts = {
   /** Where backends attach over WebSocket. */
   readonly attach?: Attach;
   /** Control's methods. */
-  readonly api?: JsonApi;
+  readonly api?: Api;
   readonly web?: WebPages;
 };
 
@@ -44,15 +49,17 @@ export type MakePort = (serve: Serve) => OperatorPort;
 export class HttpServer {
   readonly #port: OperatorPort;
   readonly #probes: Probes;
-  readonly #attach: AttachWebSockets | null;
-  readonly #api: JsonApi | null;
+  readonly #attach: Attach | null;
+  /** Loaded for the first backend that attaches. */
+  #webSockets: AttachWebSockets | null = null;
+  readonly #api: Api | null;
   readonly #web: WebPages | null;
-  readonly #server: http.Server;
+  readonly #server: Server;
   readonly #connections = new WeakMap<Duplex, PendingConnection>();
 
   constructor(probes: Probes, makePort: MakePort, { attach, api, web }: AdminParts = {}) {
     this.#probes = probes;
-    this.#attach = attach === undefined ? null : new AttachWebSockets(attach);
+    this.#attach = attach ?? null;
     this.#api = api ?? null;
     this.#web = web ?? null;
     // It never listens itself, and so needs no deadlines of its own: the port's apply.
@@ -62,15 +69,19 @@ export class HttpServer {
         this.#onRequest(request, response);
       },
     );
-    const webSockets = this.#attach;
-    if (webSockets !== null) {
+    if (attach !== undefined) {
       this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
         const pending = this.#connections.get(socket)!;
         // A refused one gets the usual time to close.
         pending.stage = 'kept';
-        webSockets.upgrade(request, socket, head, () => {
-          this.#port.settle(pending);
+        // It may go away meanwhile.
+        socket.on('error', () => {});
+        const taken = this.#loadWebSockets(attach).then((webSockets) => {
+          webSockets.upgrade(request, socket, head, () => {
+            this.#port.settle(pending);
+          });
         });
+        inBackground(taken, () => socket.destroy());
       });
     }
     this.#server.on('clientError', (error, socket) => {
@@ -106,9 +117,16 @@ export class HttpServer {
 
   /** Cuts off all remaining connections, once the methods in progress have been answered. */
   async close(): Promise<void> {
-    this.#attach?.close();
+    if (this.#webSockets === null) this.#attach?.close();
+    else this.#webSockets.close();
     await this.#api?.settled();
     await this.#port.close();
+  }
+
+  async #loadWebSockets(attach: Attach): Promise<AttachWebSockets> {
+    if (this.#webSockets !== null) return this.#webSockets;
+    const { AttachWebSockets } = await import('./attach-websocket.ts');
+    return (this.#webSockets ??= new AttachWebSockets(attach));
   }
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {

@@ -1,7 +1,6 @@
 /** `POST /v1/<Method>`: the methods of Control in JSON, for use without gRPC or NATS. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
-import type { ServiceDefinition } from '@grpc/grpc-js';
 
 import { type Clock, nextTurn, within } from '../clock.ts';
 import { errorJson } from '../contract/json-shapes.ts';
@@ -13,12 +12,11 @@ import { certificateOf } from './peer-address.ts';
 import { ruleOf } from './roles.ts';
 import { JsonMessages, LARGE_BYTES } from './json-messages.ts';
 import { linesOf } from './lines.ts';
+import { API_PATH } from './paths.ts';
 import type { Log } from '../telemetry/log.ts';
 import { type Asked, controlError, type Method, type Methods, notServed } from './method.ts';
 import { sendAll } from './streaming.ts';
 
-/** Where the methods are. */
-export const API_PATH = '/v1/';
 /** Bytes of the longest body: a gRPC server's default limit. */
 export const API_BODY_BYTES_MAX = 4 * 1024 * 1024;
 /** Concurrent requests; each may hold a body. */
@@ -41,9 +39,9 @@ export type JsonApiParts = {
   readonly hosts?: readonly string[];
   readonly log: Log;
   readonly clock: Clock;
-  /** Full name of the service, and its methods as proto-loader has them. */
+  /** Full name of the service, and all its methods by name, also those that this release does not serve. */
   readonly service: string;
-  readonly definitions: ServiceDefinition;
+  readonly definitions: Readonly<Record<string, unknown>>;
   /** `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number | undefined;
 };

@@ -1,7 +1,8 @@
 /** The HTTP interface of a Consul agent: one request, one answer, bounded in size and time. */
-import http, { type IncomingMessage, type RequestOptions } from 'node:http';
+import type { IncomingMessage, RequestOptions } from 'node:http';
 import https from 'node:https';
 
+import { http } from '../node-http.ts';
 import type { Clock } from '../clock.ts';
 import { gather } from '../gathered.ts';
 import type { ClientTls } from '../transport/pem.ts';

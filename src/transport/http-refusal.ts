@@ -1,7 +1,7 @@
 /** What Node's HTTP parser rejects: the client gets a text, and the log a reason. */
-import http from 'node:http';
 import type { Duplex } from 'node:stream';
 
+import { http } from '../node-http.ts';
 import type { Refused } from './refused.ts';
 
 /** Bytes of a request's whole head: Node's own default, and Pomelo's. */

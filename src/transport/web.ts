@@ -2,10 +2,11 @@
  * The HTTP side of a port: upgrades to WebSocket, and a plain-text answer for anything else. It never listens itself,
  * and so needs no deadlines of its own: the port's apply.
  */
-import http, { type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
+import { http } from '../node-http.ts';
 import type { Networks } from '../ip.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import { forwardedAddress } from './forwarded.ts';
@@ -33,7 +34,7 @@ export class Web {
   readonly #trusted: Networks;
   readonly #port: Port;
   readonly #accept: Accept;
-  readonly #server: http.Server;
+  readonly #server: Server;
   readonly #upgrader: WebSocketUpgrader;
   readonly #connections = new WeakMap<Duplex, PendingConnection>();
 

@@ -1,6 +1,7 @@
 /** Makes the ports that are not for clients: control, admin and health, and where backends attach. */
 import { readFileSync } from 'node:fs';
 
+import { inBackground } from '../background.ts';
 import type { ControlApi } from '../bus/bus.ts';
 import type { FleetCommands } from '../bus/fleet-commands.ts';
 import type { FleetWatches } from '../bus/fleet-watches.ts';
@@ -10,12 +11,13 @@ import type { Config } from '../config/schema.ts';
 import { Access, type AccessRules } from '../control/access.ts';
 import type { Audit } from '../control/audit.ts';
 import { Attach } from '../control/attach.ts';
-import { HttpServer, type MakePort } from '../control/http.ts';
+import { ControlPort } from '../control/control-port.ts';
+import { type Api, HttpServer, type MakePort } from '../control/http.ts';
+import type { JsonApi } from '../control/json-api.ts';
 import type { FleetStatus } from '../control/fleet-status.ts';
-import { ControlServer } from '../control/server.ts';
 import { WebPages } from '../control/web-pages.ts';
 import { pagesOf } from '../config/web-pages.ts';
-import { busApi } from '../control/service.ts';
+import type { BusApi } from '../control/bus-api.ts';
 import type { OwnGateway } from '../control/gateway-methods.ts';
 import { OperatorPort } from '../transport/operator-port.ts';
 import type { Orders } from '../orders/orders.ts';
@@ -68,20 +70,19 @@ export type ControlPorts = {
 export type OperatorAccess = Readonly<Record<'control' | 'admin', Access>>;
 
 export function makeControlPorts(parts: ControlParts): ControlPorts {
-  const { config, clock, metrics, readiness, drained } = parts;
+  const { config, metrics, readiness, drained } = parts;
   const convertBytesMax = config.limits.convert;
   const attach = new Attach(() => parts.backends.dialIn, { ...parts, convertBytesMax });
-  const control = new ControlServer(
-    {
-      ...parts,
-      convertBytesMax,
-      hosts: config.admin.hosts,
-      mayShowBodies: makeMayShowBodies(parts),
+  const served = { ...parts, attach, convertBytesMax, mayShowBodies: makeMayShowBodies(parts) };
+  const control = new ControlPort({
+    ...parts,
+    makePort: makePort('control', parts),
+    async makeServer(settle) {
+      const { ControlServer } = await parts.kinds.need('controlServer');
+      return new ControlServer({ ...served, access: parts.access.control, settle });
     },
-    clock,
-    makePort('control', parts),
-    attach,
-  );
+    isNeeded: Object.values(config.backends).some(({ kind }) => kind === 'dial_in'),
+  });
   const probes = {
     ...readiness,
     drained,
@@ -91,10 +92,39 @@ export function makeControlPorts(parts: ControlParts): ControlPorts {
     control,
     admin: new HttpServer(probes, makePort('admin', parts), {
       attach,
-      api: control.api,
+      api: makeApi(served),
       web: makeWebPages(parts),
     }),
     health: new HttpServer(probes, makePort('health', parts)),
+  };
+}
+
+/** Control over HTTP, loaded for its first request. */
+function makeApi(
+  parts: ControlParts & { readonly convertBytesMax: number; readonly mayShowBodies: () => boolean },
+): Api {
+  const { access, config, kinds, log } = parts;
+  let api: JsonApi | null = null;
+  const load = async (): Promise<JsonApi> => {
+    const { makeAdminApi } = await kinds.need('adminApi');
+    return (api ??= makeAdminApi({ ...parts, access: access.admin, hosts: config.admin.hosts }));
+  };
+  return {
+    handle(request, response, onLine) {
+      if (api !== null) {
+        api.handle(request, response, onLine);
+        return;
+      }
+      const handled = load().then((made) => {
+        // The client may have gone meanwhile.
+        if (!response.destroyed) made.handle(request, response, onLine);
+      });
+      inBackground(handled, (error: unknown) => {
+        log.error({ err: error }, 'the admin port cannot serve Control');
+        response.destroy();
+      });
+    },
+    settled: () => api?.settled() ?? Promise.resolve(),
   };
 }
 
@@ -106,14 +136,25 @@ function makeWebPages({ config: { admin }, access }: ControlParts): WebPages {
   });
 }
 
-/** Control over NATS. */
+/** Control over NATS, loaded for its first call. */
 export function makeBusApi(
   parts: Shared &
     Pick<ControlParts, 'audit' | 'fleetCommands' | 'fleetWatches' | 'orders' | 'own' | 'status'>,
 ): ControlApi {
   const { limits, bus_admin: servesOwn } = parts.config;
-  const mayShowBodies = makeMayShowBodies(parts);
-  return busApi({ ...parts, convertBytesMax: limits.convert, mayShowBodies }, servesOwn);
+  const served = {
+    ...{ ...parts, convertBytesMax: limits.convert },
+    mayShowBodies: makeMayShowBodies(parts),
+  };
+  let api: BusApi | null = null;
+  return {
+    async call(...asked) {
+      const { busApi } = await parts.kinds.need('busApi');
+      api ??= busApi(served, servesOwn);
+      return api.call(...asked);
+    },
+    status: (kind, fields) => parts.status.own(kind, fields),
+  };
 }
 
 /** `admin.watch_bodies`, which a reload changes. */

@@ -5,12 +5,12 @@ import {
   type ListenerOptions,
   type ListenerParts,
 } from '../transport/listener.ts';
+import type { Config } from '../config/schema.ts';
 import type { ConnectGrpc } from '../upstream/grpc-client/grpc-connection.ts';
-import { connectGrpc } from '../upstream/grpc-client/grpc-js-connection.ts';
-import { dialNats } from '../upstream/nats/dial.ts';
 import type { DialNats } from '../upstream/nats/nats-connection.ts';
 import { type Resolver, resolverOf } from '../upstream/pool/resolver.ts';
 import { type ControlParts, type ControlPorts, makeControlPorts } from './control.ts';
+import { type Kinds, makeKinds } from './kinds.ts';
 
 export type Network = {
   /** Of what `grpc` of a backend says, unless it is a service in Consul. */
@@ -22,13 +22,16 @@ export type Network = {
   readonly makeControlPorts: (parts: ControlParts) => ControlPorts;
 };
 
-/** That of the machine. */
-export function makeSystemNetwork(): Network {
-  return {
+/** That of the machine, with what `config` needs. Rejects when a module cannot be loaded. */
+export async function makeSystem(config: Config): Promise<{ network: Network; kinds: Kinds }> {
+  const kinds = makeKinds();
+  await kinds.load(config);
+  const network: Network = {
     resolverOf,
-    connectGrpc,
-    dialNats,
+    connectGrpc: (...dial) => kinds.get('grpcClient').connectGrpc(...dial),
+    dialNats: (...dial) => kinds.get('natsClient').dialNats(...dial),
     makeListener: (options, parts) => new Listener(options, parts),
     makeControlPorts,
   };
+  return { network, kinds };
 }

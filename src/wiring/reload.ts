@@ -41,7 +41,7 @@ export type MakeReloadParts = Shared & {
 
 /** No session is touched: what is in flight ends as it began, and what comes next goes by the new configuration. */
 export function makeReload(parts: MakeReloadParts): Reload {
-  const { access, clock, live, logLevel, backends, listeners, nats, orders, tokens } = parts;
+  const { access, clock, kinds, live, logLevel, backends, listeners, nats, orders, tokens } = parts;
   const { admission, report, shedding } = parts.relay.parts;
   const read = parts.readConfig ?? (() => Promise.resolve(live));
   const use = (config: Config, next: PreparedTokens | null): void => {
@@ -64,6 +64,7 @@ export function makeReload(parts: MakeReloadParts): Reload {
     logLevel.configure(config.log.level);
   };
   const apply = async (config: Config): Promise<string[]> => {
+    await kinds.load(config);
     const blocks = await readBlocksFile(config.blocks.file, clock);
     const next = (await tokens?.live.prepare(config)) ?? null;
     try {

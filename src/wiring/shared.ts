@@ -8,6 +8,7 @@ import type { Random } from '../random.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { Live } from '../reload/reload.ts';
+import type { Kinds } from './kinds.ts';
 import type { Network } from './network.ts';
 
 export type Shared = {
@@ -27,4 +28,6 @@ export type Shared = {
   readonly failures: Failures;
   readonly troubles: BackendTroubles;
   readonly network: Network;
+  /** Has loaded what `config` needs. */
+  readonly kinds: Kinds;
 };

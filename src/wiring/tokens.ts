@@ -7,7 +7,7 @@ import { jwksFetcher } from '../auth/jwt/jwks-fetch.ts';
 import { TokenRefresh } from '../auth/token-refresh.ts';
 import type { SessionCommands } from '../bus/session-commands.ts';
 import type { Relay } from '../relay/relay.ts';
-import { LiveTokens } from '../reload/live-tokens.ts';
+import type { LiveTokens } from '../reload/live-tokens.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
 import { makeClientTls } from './client-tls.ts';
 import type { Shared } from './shared.ts';
@@ -24,6 +24,7 @@ export type MadeTokens = Tokens & { readonly live: LiveTokens };
 export function makeLiveTokens(shared: Shared): LiveTokens | null {
   const { config, clock } = shared;
   if (config.auth.mode !== 'jwt') return null;
+  const { LiveTokens } = shared.kinds.get('jwt');
   return new LiveTokens({
     ...shared,
     readFile: (path) => readFileSync(path, 'utf8'),

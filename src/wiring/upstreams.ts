@@ -9,20 +9,17 @@ import type { FleetCommands } from '../bus/fleet-commands.ts';
 import type { BackendConfig, GrpcBackendConfig } from '../config/schema-backends.ts';
 import { isConsulService } from '../config/consul-service.ts';
 import { errorText, GatewayError } from '../errors.ts';
-import { Consul } from '../discovery/consul.ts';
+import type { Consul } from '../discovery/consul.ts';
 import type { Nats } from './bus.ts';
 import { keysForBackend } from '../config/event-keys.ts';
 import type { Relay } from '../relay/relay.ts';
 import { Backends } from '../reload/backends.ts';
+import type { Kinds } from './kinds.ts';
 import type { Shared } from './shared.ts';
 import { BackendReport } from '../upstream/backend-report.ts';
-import { credentialsOf } from '../upstream/grpc-client/grpc-js-connection.ts';
 import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
-import { type GrpcPoolOptions } from '../upstream/grpc-client/grpc-pool.ts';
-import { GrpcUpstream } from '../upstream/grpc/grpc-upstream.ts';
-import { HttpUpstream } from '../upstream/http/http-upstream.ts';
-import { IpcUpstream } from '../upstream/ipc/ipc-upstream.ts';
-import { MethodUpstream } from '../upstream/method/method-upstream.ts';
+import type { GrpcPoolOptions } from '../upstream/grpc-client/grpc-pool.ts';
+import type { MethodUpstream } from '../upstream/method/method-upstream.ts';
 import { NatsUpstream } from '../upstream/nats/nats-upstream.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
 import { GateReply } from '../upstream/gate-reply.ts';
@@ -36,6 +33,7 @@ import { makeClientTls } from './client-tls.ts';
 export function makeConsul(shared: Shared): Consul | null {
   const { address, tls } = shared.config.consul;
   if (address === '') return null;
+  const { Consul } = shared.kinds.get('consul');
   return new Consul({ ...shared, tls: makeClientTls(['consul', 'tls'], tls) });
 }
 
@@ -67,7 +65,8 @@ export function makeBackends(
 
 function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts): Upstream {
   const report = new BackendReport(name, backend.kind, parts);
-  const { config, live, gatewayId, version, clock, wheel, random, nats, fleetCommands } = parts;
+  const { config, live, gatewayId, version, clock, wheel, random, nats, fleetCommands, kinds } =
+    parts;
   const convertBytesMax = config.limits.convert;
   const commands = new BackendFleetCommands(fleetCommands, report, convertBytesMax);
   const links = { gatewayId, version, commands, wheel };
@@ -85,14 +84,14 @@ function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts
     case 'grpc':
       return backend.mode === 'method'
         ? makeMethod(backend, parts, report)
-        : new GrpcUpstream(
+        : new (kinds.get('grpc').GrpcUpstream)(
             { ...grpcPoolOptions(backend, parts, name), mode: backend.mode, closedData },
             links,
           );
     case 'http': {
       const { http: url, headers } = backend;
       const tls = makeClientTls(['backends', name, 'tls'], backend.tls);
-      return new HttpUpstream(
+      return new (kinds.get('http').HttpUpstream)(
         { name, url, headers, tls, closedData, convertBytesMax, clock, wheel },
         report,
       );
@@ -102,7 +101,7 @@ function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts
         ...{ name, address: backend.ipc, closedData },
         ...{ convertBytesMax, clock, wheel, random },
       };
-      return new IpcUpstream(options, commands, report);
+      return new (kinds.get('ipc').IpcUpstream)(options, commands, report);
     }
     case 'dial_in': {
       const {
@@ -122,7 +121,7 @@ function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts
 /** What every mode of gRPC has. */
 function grpcPoolOptions(
   backend: GrpcBackendConfig,
-  { clock, wheel, random, consul, network }: UpstreamParts,
+  { clock, wheel, random, consul, network, kinds }: UpstreamParts,
   name: string,
 ): GrpcPoolOptions {
   return {
@@ -139,7 +138,7 @@ function grpcPoolOptions(
     hashBy: backend.hash_by,
     weights: backend.weights,
     health: backend.health,
-    tls: grpcTlsOf(name, backend.tls),
+    tls: grpcTlsOf(name, backend.tls, kinds),
     clock,
     wheel,
     random,
@@ -151,7 +150,7 @@ function makeMethod(
   parts: UpstreamParts,
   report: BackendReport,
 ): MethodUpstream {
-  return new MethodUpstream(
+  return new (parts.kinds.get('method').MethodUpstream)(
     {
       ...grpcPoolOptions(backend, parts, report.backend),
       services: backend.services,
@@ -204,11 +203,11 @@ function hashOf(texts: readonly unknown[]): string {
 }
 
 /** null: in plain text. `ca: system` is TLS with the system's authorities, where nothing else says TLS. */
-function grpcTlsOf(name: string, tls: GrpcBackendConfig['tls']): ClientTls | null {
+function grpcTlsOf(name: string, tls: GrpcBackendConfig['tls'], kinds: Kinds): ClientTls | null {
   if (tls.ca === '' && tls.cert === '' && tls.key === '') return null;
   const texts = makeClientTls(['backends', name, 'tls'], tls);
   try {
-    credentialsOf(texts);
+    kinds.get('grpcClient').credentialsOf(texts);
   } catch (error) {
     const message = `backends.${name}.tls: these certificates cannot be used: ${errorText(error)}`;
     throw new GatewayError('BAD_ARGUMENT', message, { cause: error });

@@ -11,6 +11,7 @@ import type { Accept } from '../../src/transport/transport.ts';
 import type { DialNats } from '../../src/upstream/nats/nats-connection.ts';
 import { resolverOf } from '../../src/upstream/pool/resolver.ts';
 import type { ControlParts, ControlPorts } from '../../src/wiring/control.ts';
+import { makeKinds } from '../../src/wiring/kinds.ts';
 import type { Network as SystemNetwork } from '../../src/wiring/network.ts';
 import { serveAttach } from './backends/attach-pipe.ts';
 import type { End } from './channel.ts';
@@ -37,6 +38,11 @@ export type GatewayOptions = {
 
 const RESOURCES = { memoryBytes: 2 ** 31, descriptors: 6_000 } as const;
 const CONFIGS = new Map<string, Config>();
+
+const KINDS = makeKinds();
+// Nothing may be waited for once time is virtual.
+await KINDS.need('busApi');
+await KINDS.load(configOf('bus: nats://127.0.0.1:1\nbackends: { any: { grpc: "127.0.0.1:1" } }'));
 
 export class SimGateway {
   readonly node: Node;
@@ -71,6 +77,7 @@ export class SimGateway {
         makeListener: (_options, { accept, mayAccept }) => this.#makeListener(accept, mayAccept),
         makeControlPorts: (parts) => this.#makeControlPorts(parts),
       },
+      kinds: KINDS,
       log: makeLog((line) => {
         options.onLog(this, line);
       }),

@@ -6,7 +6,7 @@ import { Gateway } from '../../src/gateway.ts';
 import { systemRandom } from '../../src/random.ts';
 import { makeLog } from '../../src/telemetry/log.ts';
 import { RecentLines } from '../../src/telemetry/recent-lines.ts';
-import { makeSystemNetwork } from '../../src/wiring/network.ts';
+import { makeSystem } from '../../src/wiring/network.ts';
 import type { Resources } from '../../src/config/auto-limits.ts';
 
 export type LogLine = { level: string; msg: string; [field: string]: unknown };
@@ -55,7 +55,7 @@ export async function startGateway(
     config: result.config,
     clock: systemClock,
     random: systemRandom,
-    network: makeSystemNetwork(),
+    ...(await makeSystem(result.config)),
     log: makeLog({
       clock: systemClock,
       level: result.config.log.level,

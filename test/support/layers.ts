@@ -27,6 +27,7 @@ export const FOR_ALL = [
   'backoff.ts',
   'bytes.ts',
   'fifo.ts',
+  'node-http.ts',
   'gathered.ts',
   'ip.ts',
   'ref.ts',
@@ -62,6 +63,7 @@ export const RULES: Rules = {
   'backoff.ts':     ['type random.ts'],
   'bytes.ts':       [],
   'fifo.ts':        [],
+  'node-http.ts':   ['node:module', 'node:http'],
   'gathered.ts':    ['bytes.ts'],
   'ip.ts':          ['node:net'],
   'ref.ts':         [],
@@ -105,7 +107,7 @@ export const RULES: Rules = {
   'placement/': ['type bus/', 'type config/', 'session/close-reason.ts', 'session/departures.ts', 'session/pace.ts', 'type session/', 'timer-wheel.ts', ...SEEN],
   'bus/':     ['failures/', 'watch/', 'config/syntax.ts', 'contract/', 'orders/', 'resume/', 'session/', 'type dialect/', 'protocol/', 'timer-wheel.ts', 'type upstream/backend-commands.ts', 'type upstream/backend-report.ts', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'type telemetry/push-traces.ts', 'type telemetry/tracing.ts', 'type upstream/nats/nats-connection.ts', 'type upstream/nats/connection-state.ts', 'type upstream/nats/nats-connector.ts', 'type upstream/nats/nats-report.ts', 'upstream/nats/header-block.ts', 'upstream/nats/outgoing.ts', 'upstream/nats/subjects.ts', ...SEEN],
   'control/': ['type telemetry/profiler.ts', 'failures/', 'watch/watch.ts', 'config/syntax.ts', 'control/attach*', 'bus/', 'orders/', 'contract/', 'node:buffer', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, '@bufbuild/protobuf', 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', 'type node:stream', 'upstream/dial-in/attach-stream.ts', 'transport/pending-connection.ts', 'transport/http-refusal.ts', 'transport/operator-port.ts', 'type transport/port.ts', 'upstream/method/json-reader.ts', 'node:crypto', 'type node:tls', 'spiffe.ts', 'telemetry/log-throttle.ts', 'telemetry/history.ts', ...SEEN],
-  'control/attach*': ['control/attach*', 'control/contract-files.ts', 'control/peer-address.ts', 'type telemetry/log.ts', 'telemetry/log-throttle.ts', 'contract/', 'protocol/', 'transport/pending-connection.ts', 'upstream/method/json-reader.ts', 'upstream/dial-in/', 'upstream/liveness.ts', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http', 'node:diagnostics_channel', 'type node:http2'],
+  'control/attach*': ['control/attach*', 'control/contract-files.ts', 'control/paths.ts', 'control/peer-address.ts', 'type telemetry/log.ts', 'telemetry/log-throttle.ts', 'contract/', 'protocol/', 'transport/pending-connection.ts', 'upstream/method/json-reader.ts', 'upstream/dial-in/', 'upstream/liveness.ts', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http', 'node:diagnostics_channel', 'type node:http2'],
 
   // Beside that path.
   'discovery/': ['type config/', 'type placement/', 'config/address.ts', 'config/consul-service.ts', 'type transport/pem.ts', 'type telemetry/log.ts', 'node:http', 'node:https', 'node:net'],
@@ -142,6 +144,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'background.ts':  'work that nothing waits for, with a handler for its error',
   'backoff.ts':     'growing pauses between attempts, with jitter',
   'bytes.ts':       'views of bytes; the empty buffer and the empty object',
+  'node-http.ts':   '`node:http`, without what an import of it would load',
   'fifo.ts':        'a queue that keeps nothing of what was taken',
   'gathered.ts':    'bytes that arrive in pieces, kept in few of them',
   'ip.ts':          'IP addresses in one form each, and networks of them',

@@ -2,8 +2,7 @@
 import { expect, test } from 'vitest';
 
 import { GATEWAY, GATEWAY_SERVICE } from '../../../src/control/attach-grpc.ts';
-import { ATTACH_PATH } from '../../../src/control/attach-websocket.ts';
-import { API_PATH } from '../../../src/control/json-api.ts';
+import { API_PATH, ATTACH_PATH } from '../../../src/control/paths.ts';
 import { WATCH } from '../../../src/upstream/grpc-client/health-watch.ts';
 import { LINK } from '../../../src/upstream/grpc/dialled-link.ts';
 import { CLOSED, CONNECT, HANDLE } from '../../../src/upstream/grpc/unary-calls.ts';
