@@ -4,8 +4,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /** How a file starts an outside program; whoever imports the file, however indirectly, needs the program. */
-const START = /\b(?:run|start|spawn)\('(go|nats-server|grpcurl|script)'/g;
-const PROGRAMS = ['go', 'nats-server', 'grpcurl', 'script'];
+const START = /\b(?:run|start|spawn)\('(go|gcc|nats-server|grpcurl|script)'/g;
+const PROGRAMS = ['go', 'gcc', 'nats-server', 'grpcurl', 'script'];
 
 export type LeftOut = { readonly file: string; readonly needs: readonly string[] };
 

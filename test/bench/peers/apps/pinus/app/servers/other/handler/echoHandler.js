@@ -1,0 +1,2 @@
+'use strict';
+exports.default = require('../../area/handler/echoHandler.js').default;

@@ -1,0 +1,229 @@
+/**
+ * Pith beside its peers, by one generator, in interleaved rounds: `make bench-peers`. ../README.md says how it is measured,
+ * and has the results of a run.
+ *
+ *   ONLY=a,b     these systems; ROUNDS=5; SECONDS=3 of each load, otherwise as many as BUDGET=55 minutes have room for
+ *   QUICK=1      everything, as short as possible, in one round: does all work? No figures to quote.
+ *   LIST=1       the names of the systems
+ *
+ * The results go to test/bench/results (with QUICK or ONLY to .cache/bench-peers/results), and page.ts makes the page of
+ * them.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+
+import { run } from '../../support/process.ts';
+import { putToolsOnPath } from '../../tools/path.ts';
+import { CACHE, install, type Installed, ROOT, versions } from './install.ts';
+import { Measuring } from './measure.ts';
+import { makePlan, measuresOf, type Plan } from './plan.ts';
+import type { Results, Sample, SystemInfo } from './results.ts';
+import type { Tls } from './stage.ts';
+import { type System, SYSTEMS } from './systems.ts';
+import { terminalTables } from './table.ts';
+
+const say = (line: string): void => console.error(line);
+const env = (name: string): string | undefined => process.env[name] || undefined;
+
+/** Each round begins so many systems later than the one before, so that none always follows the same. */
+const TURN = 4;
+/** Whose peak the hop is measured at, for the floors and for what is asked directly. */
+const HOPS: Readonly<Record<string, readonly string[]>> = {
+  'ws-floor': ['pith-link-ws', 'pith-nats-ws'],
+  'go-floor': ['pith-link-ws', 'pith-nats-ws'],
+  'nats-direct': ['pith-nats-ws'],
+};
+/** Without these there is nothing to show. */
+const NEEDED = /^(pith|ws-floor)/;
+
+async function main(): Promise<void> {
+  if (env('LIST')) {
+    for (const { name, what } of SYSTEMS) console.log(`${name.padEnd(24)} ${what}`);
+    return;
+  }
+  const chosen = choose(env('ONLY'));
+  const installed = await install(say);
+  const out = new Map<string, string>();
+  for (const system of chosen) {
+    const missing = ['generator', ...system.needs].find((part) => !installed.parts.has(part));
+    if (missing !== undefined)
+      out.set(system.name, `${missing}: ${installed.failed.get(missing) ?? 'not installed'}`);
+  }
+  const systems = chosen.filter(({ name }) => !out.has(name));
+  const plan = makePlan(systems, {
+    rounds: env('QUICK') ? Number(env('ROUNDS') ?? 1) : Number(env('ROUNDS') ?? 5),
+    seconds: env('SECONDS') === undefined ? undefined : Number(env('SECONDS')),
+    quick: env('QUICK') !== undefined,
+    budgetMinutes: Number.parseFloat(env('BUDGET') ?? '55'),
+  });
+  say(
+    `${systems.length} systems, ${plan.rounds} rounds, ${plan.seconds} s for each load, ` +
+      `${plan.idleConnections} idle connections: about ${plan.minutes.toFixed(0)} min ` +
+      `(at most ${plan.budgetMinutes})`,
+  );
+  const results = await new Run(systems, plan, installed).all(chosen, out);
+  const file = keep(results);
+  console.log(terminalTables(results));
+  for (const failure of results.failures) console.log(`FAILED ${failure}`);
+  say(`kept in ${file}; for the page: node test/bench/peers/page.ts ${file}`);
+  const broken = chosen.filter(
+    ({ name }) => NEEDED.test(name) && !results.samples.some(({ system }) => system === name),
+  );
+  if (broken.length > 0) {
+    say(`no figures of ${broken.map(({ name }) => name).join(', ')}`);
+    process.exitCode = 1;
+  }
+}
+
+function choose(only: string | undefined): readonly System[] {
+  if (only === undefined) return SYSTEMS;
+  const names = new Set(only.split(','));
+  for (const name of names)
+    if (!SYSTEMS.some((system) => system.name === name))
+      throw new Error(`no system “${name}”; LIST=1 make bench-peers prints their names`);
+  return SYSTEMS.filter(({ name }) => names.has(name));
+}
+
+class Run {
+  readonly #systems: readonly System[];
+  readonly #plan: Plan;
+  readonly #tls: Tls | null;
+  readonly #samples: Sample[] = [];
+  readonly #failures: string[] = [];
+  readonly #peaks: Record<string, number> = {};
+  readonly #begun = performance.now();
+  #roundsDone = 0;
+
+  constructor(systems: readonly System[], plan: Plan, installed: Installed) {
+    this.#systems = systems;
+    this.#plan = plan;
+    this.#tls = installed.parts.has('certificate')
+      ? { cert: join(CACHE, 'cert.pem'), key: join(CACHE, 'key.pem') }
+      : null;
+  }
+
+  async all(chosen: readonly System[], out: ReadonlyMap<string, string>): Promise<Results> {
+    const date = new Date().toISOString();
+    const loadBefore = loadAverage();
+    for (let round = 0; round < this.#plan.rounds && this.#hasTime(); round++) {
+      const turn = (round * TURN) % Math.max(1, this.#systems.length);
+      for (const system of [...this.#systems.slice(turn), ...this.#systems.slice(0, turn)])
+        await this.#measure(system, round);
+      this.#roundsDone++;
+    }
+    const made = versions();
+    return {
+      date,
+      minutes: Math.round(this.#minutes() * 10) / 10,
+      rounds: this.#roundsDone,
+      sideRounds: Math.min(this.#roundsDone, this.#plan.sideRounds),
+      seconds: this.#plan.seconds,
+      idleConnections: this.#plan.idleConnections,
+      quick: env('QUICK') !== undefined,
+      machine: await machine(loadBefore),
+      revision: (await output('git', ['describe', '--always', '--dirty', '--tags'])).trim(),
+      systems: chosen.map((system) => describe(system, made, out.get(system.name) ?? '')),
+      peaks: this.#peaks,
+      failures: this.#failures,
+      samples: this.#samples,
+    };
+  }
+
+  #minutes(): number {
+    return (performance.now() - this.#begun) / 60_000;
+  }
+
+  /** For one more round, if it takes as long as those before. */
+  #hasTime(): boolean {
+    if (this.#roundsDone === 0) return true;
+    const each = this.#minutes() / this.#roundsDone;
+    if (this.#minutes() + each * 0.9 <= this.#plan.budgetMinutes) return true;
+    say(`no time for more than ${this.#roundsDone} rounds`);
+    return false;
+  }
+
+  async #measure(system: System, round: number): Promise<void> {
+    const at = performance.now();
+    const measures = measuresOf(system, round, this.#plan.sideRounds);
+    const hops = measures.has('hop')
+      ? (HOPS[system.name] ?? []).flatMap((of) => {
+          const peak = this.#peaks[of];
+          return peak === undefined ? [] : [[`hop-${of}`, Math.round(peak / 2)] as const];
+        })
+      : [];
+    if (system.mode === 'nats' && hops.length === 0) return;
+    say(`round ${round + 1}, ${system.name}`);
+    const task = { round, measures, peak: this.#peaks[system.name], hops };
+    try {
+      const measuring = new Measuring(system, this.#plan, task, say);
+      const { samples, peak } = await measuring.run();
+      this.#samples.push(...samples);
+      if (peak !== undefined) this.#peaks[system.name] ??= peak;
+      if (measures.has('memory') && this.#tls !== null && system.noTls === undefined) {
+        const tls = await new Measuring(system, this.#plan, task, say).runTls(this.#tls);
+        this.#samples.push(...tls.samples);
+      }
+    } catch (error) {
+      const failure = `round ${round + 1}, ${system.name}: ${(error as Error).message}`;
+      this.#failures.push(failure.slice(0, 500));
+      say(`  FAILED ${failure}`);
+    }
+    say(`  ${((performance.now() - at) / 1_000).toFixed(0)} s, ${this.#minutes().toFixed(1)} min`);
+  }
+}
+
+function describe(system: System, made: Record<string, string>, leftOut: string): SystemInfo {
+  const none: Record<string, string> = {};
+  for (const measure of ['slow', 'hung', 'cast'] as const) {
+    const route = system[measure];
+    if (typeof route !== 'string') none[measure] = route.none;
+  }
+  if (system.noTls !== undefined) none['tls'] = system.noTls;
+  return {
+    name: system.name,
+    what: system.what,
+    versions: system.versions.map((name) => `${name} ${made[name] ?? ''}`.trim()).join(', '),
+    none,
+    leftOut,
+  };
+}
+
+async function machine(loadBefore: number): Promise<Results['machine']> {
+  return {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: cpus().length,
+    memoryMiB: Math.round(totalmem() / 2 ** 20),
+    kernel: release(),
+    node: process.version,
+    go: (await output('go', ['env', 'GOVERSION'])).trim(),
+    gcc: (await output('gcc', ['-dumpfullversion'])).trim(),
+    loadBefore,
+    loadAfter: loadAverage(),
+  };
+}
+
+async function output(command: string, args: readonly string[]): Promise<string> {
+  return (await run(command, args, { cwd: ROOT }).catch(() => ({ output: '' }))).output;
+}
+
+function loadAverage(): number {
+  return Number(readFileSync('/proc/loadavg', 'utf8').split(' ', 1)[0]);
+}
+
+/** One sample a line, so that what two runs differ in can be seen. */
+function keep(results: Results): string {
+  const whole = !results.quick && env('ONLY') === undefined;
+  const folder = join(ROOT, whole ? 'test/bench/results' : '.cache/bench-peers/results');
+  mkdirSync(folder, { recursive: true });
+  const stamp = whole ? results.date.slice(0, 10) : results.date.replaceAll(':', '');
+  const file = join(folder, `${stamp}.json`);
+  const { samples, ...rest } = results;
+  const head = JSON.stringify(rest, null, 1).slice(0, -2);
+  const lines = samples.map((sample) => `  ${JSON.stringify(sample)}`);
+  writeFileSync(file, `${head},\n "samples": [\n${lines.join(',\n')}\n ]\n}\n`);
+  return file;
+}
+
+putToolsOnPath();
+await main();
