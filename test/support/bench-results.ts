@@ -23,7 +23,7 @@ export function resultsWith(samples: readonly Sample[]): Results {
   const names = [...new Set(samples.map(({ system }) => system))];
   return {
     ...{ date: '2026-01-02T03:04:05.678Z', minutes: 30, rounds: 5, sideRounds: 3, seconds: 2 },
-    ...{ idleConnections: 5_000, quick: false, revision: '0.1.0' },
+    ...{ idleConnections: 5_000, idleTls: 2_000, quick: false, revision: '0.1.0' },
     machine: {
       ...{ cpu: 'a processor', cores: 2, memoryMiB: 4_096, kernel: '6.1', node: 'v24.1.0' },
       ...{ go: 'go1.26', gcc: '12.2', loadBefore: 0.1, loadAfter: 1.5 },

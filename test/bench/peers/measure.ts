@@ -17,6 +17,7 @@ export type Settings = {
   readonly warm: number;
   readonly rewarm: number;
   readonly idleConnections: number;
+  readonly idleTls: number;
 };
 
 /** What of it, in this round. */
@@ -297,13 +298,13 @@ export class Measuring {
     await sleep(REST_MS + SETTLE_MS);
     const restBytes = residentBytes(stage.front);
     const { mode, path } = this.#system;
-    const { idleConnections } = this.#settings;
-    const args = [mode, String(stage.port), path ?? '/', String(idleConnections)];
+    const { idleTls } = this.#settings;
+    const args = [mode, String(stage.port), path ?? '/', String(idleTls)];
     const program = join(import.meta.dirname, 'tls-idle.ts');
     await using idle = await start(process.execPath, [program, ...args]);
     await idle.waitFor(/ready/, 90_000);
     await sleep(SETTLE_MS);
-    const perConnection = (residentBytes(stage.front) - restBytes) / idleConnections;
+    const perConnection = (residentBytes(stage.front) - restBytes) / idleTls;
     this.#keepMemory({ tls: true, restBytes, perConnection, startMs: 0 });
     return { samples: this.#samples, peak: undefined };
   }

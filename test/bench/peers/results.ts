@@ -66,10 +66,11 @@ export type Results = {
   readonly date: string;
   readonly minutes: number;
   readonly rounds: number;
-  /** Rounds in which memory, slow readers and hung backends were measured. */
+  /** Rounds in which memory, slow and hung backends, slow readers and variants were measured. */
   readonly sideRounds: number;
   readonly seconds: number;
   readonly idleConnections: number;
+  readonly idleTls: number;
   readonly quick: boolean;
   readonly machine: {
     readonly cpu: string;

@@ -109,7 +109,7 @@ class Run {
     for (let round = 0; round < this.#plan.rounds && this.#hasTime(); round++) {
       const turn = (round * TURN) % Math.max(1, this.#systems.length);
       for (const system of [...this.#systems.slice(turn), ...this.#systems.slice(0, turn)])
-        await this.#measure(system, round);
+        if (this.#minutes() < this.#plan.budgetMinutes) await this.#measure(system, round);
       this.#roundsDone++;
     }
     const made = versions();
@@ -120,6 +120,7 @@ class Run {
       sideRounds: Math.min(this.#roundsDone, this.#plan.sideRounds),
       seconds: this.#plan.seconds,
       idleConnections: this.#plan.idleConnections,
+      idleTls: this.#plan.idleTls,
       quick: env('QUICK') !== undefined,
       machine: await machine(loadBefore),
       revision: (await output('git', ['describe', '--always', '--dirty', '--tags'])).trim(),
@@ -146,6 +147,7 @@ class Run {
   async #measure(system: System, round: number): Promise<void> {
     const at = performance.now();
     const measures = measuresOf(system, round, this.#plan.sideRounds);
+    if (measures.size === 0) return;
     const hops = measures.has('hop')
       ? (HOPS[system.name] ?? []).flatMap((of) => {
           const peak = this.#peaks[of];

@@ -25,7 +25,6 @@ const APPS = fileURLToPath(new URL('apps/', import.meta.url));
 export type Measure = 'memory' | 'closed' | 'paced' | 'hop' | 'slow' | 'cast' | 'sip' | 'hung';
 
 const ALL: readonly Measure[] = ['memory', 'closed', 'paced', 'slow', 'cast', 'sip', 'hung'];
-/** Of a variant of a system. */
 const VARIANT: readonly Measure[] = ['closed', 'slow', 'hung'];
 const FLOOR: readonly Measure[] = ['memory', 'closed', 'paced', 'hop', 'sip'];
 
@@ -51,6 +50,8 @@ export type System = {
   /** Absent: it has TLS. */
   readonly noTls?: string;
   readonly measures: readonly Measure[];
+  /** It differs from another by a setting, and is measured in as few rounds as `memory`. */
+  readonly isVariant?: boolean;
   /** Seconds that its start takes, for the plan. */
   readonly startSeconds: number;
   start(stage: Stage): Promise<void>;
@@ -121,7 +122,7 @@ function pith(scheme: 'ws' | 'tcp', way: 'link' | 'nats', measures: readonly Mea
     mode: scheme === 'ws' ? 'pomelo' : 'pomelo-tcp',
     ...POMELO_ROUTES,
     measures,
-    startSeconds: 1.5,
+    startSeconds: 1,
     start: (stage) => startPith(stage, scheme, way),
   };
 }
@@ -168,7 +169,8 @@ function pitaya(
     cast: 'room.echo.cast',
     noTls: 'its WSS acceptor never reports that it runs, and its start waits for that',
     measures,
-    startSeconds: 3,
+    isVariant: measures === VARIANT,
+    startSeconds: 2,
     start: (stage) => startPitaya(stage, flags),
   };
 }
@@ -207,7 +209,8 @@ function nano(name: string, what: string, flags: readonly string[]): System {
     join: 'Echo.Join',
     cast: 'Echo.Cast',
     measures: flags.length === 0 ? ALL : VARIANT,
-    startSeconds: 1.5,
+    isVariant: flags.length > 0,
+    startSeconds: 1,
     start: (stage) => startNano(stage, flags),
   };
 }
@@ -338,7 +341,7 @@ function original(name: 'pomelo' | 'pinus', title: string): System {
     mode: 'pomelo',
     ...POMELO_ROUTES,
     measures: ALL,
-    startSeconds: 4,
+    startSeconds: 2.5,
     async start(stage) {
       const folder = join(NODE_PEERS, name);
       const server = async (type: string): Promise<object> => ({
@@ -410,6 +413,7 @@ const GO_FLOOR: System = {
   what: 'gorilla/websocket echo in Go, no backend',
   versions: ['gorilla'],
   needs: ['goecho'],
+  measures: FLOOR.filter((one) => one !== 'sip'),
   cast: { none: 'only an echo' },
   async start(stage) {
     const tls = stage.tls ? ['-cert', stage.tls.cert, '-key', stage.tls.key] : [];

@@ -273,7 +273,7 @@ function memoryTable(summary: Summary): Table {
     });
   return {
     title: 'Memory and start',
-    note: `Of the front; ${number(summary.results.idleConnections, 0)} idle connections, each with a heartbeat behind it. KB is 1,000 bytes.`,
+    note: `Of the front; ${number(summary.results.idleConnections, 0)} idle connections (${number(summary.results.idleTls, 0)} with TLS), each with a heartbeat behind it. KB is 1,000 bytes.`,
     head: ['system', 'at rest MiB', 'a connection KB', 'with TLS KB', 'first answer ms'],
     rows,
   };
@@ -315,7 +315,7 @@ export function remarks(results: Results): string[] {
   const { machine } = results;
   const stolen = steal.length === 0 ? 0 : (100 * steal.reduce((a, b) => a + b, 0)) / steal.length;
   return [
-    `${results.date.slice(0, 16).replace('T', ' ')} UTC, ${number(results.minutes, 0)} minutes; ${results.rounds} rounds (${results.sideRounds} of memory, slow readers and hung backends) of ${results.seconds} s for each load; Pith ${results.revision}.`,
+    `${results.date.slice(0, 16).replace('T', ' ')} UTC, ${number(results.minutes, 0)} minutes; ${results.rounds} rounds (${results.sideRounds} of memory, slow and hung backends, slow readers, variants) of ${results.seconds} s for each load; Pith ${results.revision}.`,
     `${machine.cores} cores of ${machine.cpu}, ${number(machine.memoryMiB / 1_024, 0)} GiB, Linux ${machine.kernel}, Node ${machine.node}, ${machine.go}, gcc ${machine.gcc}; load ${machine.loadBefore} before, ${machine.loadAfter} after; ${stolen.toFixed(1)} % of the time stolen by the host.`,
     ...results.systems
       .filter(({ leftOut }) => leftOut !== '')

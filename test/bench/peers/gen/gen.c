@@ -102,7 +102,8 @@ static struct {
 } count;
 
 static Conn *conns;
-static int capacity, opened, connecting, ready, waiting;
+// `owed` are those of the requests in flight that a load waits for at its end.
+static int capacity, opened, connecting, ready, waiting, owed;
 static int epollFd, measuring, loading, beatSeconds = 30, stopReading;
 static uint64_t windowFrom, windowTo, castAt;
 static int castSeen, castBusy;
@@ -199,15 +200,21 @@ static void watch(Conn *c) {
 
 // Forgets what a connection waits for.
 static void forget(Conn *c) {
-  for (int i = 0; i < opt.ring; i++) c->slots[i].state = FREE;
+  for (int i = 0; i < opt.ring; i++) {
+    if (c->slots[i].state == WAITING && c->slots[i].counted) owed--;
+    c->slots[i].state = FREE;
+  }
   waiting -= c->waiting;
   c->waiting = 0;
 }
 
 // The same, but the answers may still come.
 static void abandon(Conn *c) {
-  for (int i = 0; i < opt.ring; i++)
-    if (c->slots[i].state == WAITING) c->slots[i].state = ABANDONED;
+  for (int i = 0; i < opt.ring; i++) {
+    if (c->slots[i].state != WAITING) continue;
+    if (c->slots[i].counted) owed--;
+    c->slots[i].state = ABANDONED;
+  }
   waiting -= c->waiting;
   c->waiting = 0;
 }
@@ -338,6 +345,7 @@ static int request(Conn *c, const char *route, const char *body, int bodyLen, ui
   *slot = (Slot){.at = at, .id = id, .state = WAITING, .counted = counted};
   c->waiting++;
   waiting++;
+  owed += counted;
   count.sent++;
   switch (opt.mode) {
     case CENTRIFUGO: {
@@ -427,6 +435,7 @@ static int answered(Conn *c, uint32_t id, int isError, const uint8_t *data, int 
   if (was == ABANDONED) return 0;
   c->waiting--;
   waiting--;
+  owed -= slot->counted;
   if (!loading && load.kind == IDLE) {
     if (isError) count.wrong++;
     return 1;
@@ -805,7 +814,7 @@ static void beatAll(void) {
 // Waits for what is in flight, at most so long; what is not answered then is abandoned. Returns how much that is.
 static int drain(double seconds) {
   uint64_t until = now() + (uint64_t)(seconds * 1e9);
-  while (waiting > 0 && now() < until) turn(5000000);
+  while (owed > 0 && now() < until) turn(5000000);
   uint64_t t = now();
   int left = 0;
   for (int i = 0; i < opened; i++) {
@@ -831,7 +840,7 @@ static void join(const char *route, int n) {
   for (int i = 0; i < n; i++) {
     char body[64];
     int len = snprintf(body, sizeof body, "{\"uid\":\"u%d\"}", i);
-    request(&conns[i], route, body, len, now(), 0);
+    request(&conns[i], route, body, len, now(), 1);
     flush(&conns[i]);
     // A burst of joins is not what is measured.
     while (waiting > 50 && now() - from < 30000000000ull) turn(1000000);
@@ -945,9 +954,9 @@ static uint64_t drive(uint64_t begin, uint64_t *k) {
     uint64_t due = dueAt(begin, *k);
     if (due > t) return due - t;
     Conn *c = &conns[*k % load.conns];
-    int counted = due >= windowFrom && due < windowTo && !isHung(c);
+    int isSlow = c->slow && load.sip, counted = due >= windowFrom && due < windowTo && !isHung(c) && !isSlow;
     if (request(c, isHung(c) ? load.hung : load.route, load.body, load.bodyLen, due, counted)) flush(c);
-    else if (!isHung(c) && !(c->slow && load.sip)) count.skipped++;
+    else if (!isHung(c) && !isSlow) count.skipped++;
     ++*k;
   }
   return 0;
