@@ -6,6 +6,7 @@ import type { SessionFacts } from '../contract/facts.ts';
 import { type Failure, isFailure } from '../errors.ts';
 import { isObject } from '../protocol/exact-json.ts';
 import type { HandshakeRequest } from '../protocol/handshake.ts';
+import type { FrozenWord } from '../session/frozen.ts';
 import type { Session } from '../session/session.ts';
 import type { Log } from '../telemetry/log.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
@@ -91,6 +92,30 @@ export class BackendWord {
     };
     this.#pending.set(session, pending);
     return pending;
+  }
+
+  /** A question about it has not been answered. */
+  isAsking(session: Session): boolean {
+    const pending = this.#pending.get(session);
+    return pending !== undefined && pending.refresh.wheelTick < 0;
+  }
+
+  /** For another process, while it is not asking; null: its backend will not be asked again. */
+  freeze(session: Session): FrozenWord | null {
+    const pending = this.#pending.get(session);
+    if (pending === undefined) return null;
+    const { wheel } = this.#options;
+    const { request, expiresAt, retryAfterMs, refresh } = pending;
+    const expiresMs = expiresAt - wheel.now();
+    return { request, expiresMs, retryAfterMs, refreshMs: wheel.leftMs(refresh) };
+  }
+
+  thaw(session: Session, { request, expiresMs, retryAfterMs, refreshMs }: FrozenWord): void {
+    const { wheel } = this.#options;
+    const pending = this.begin(session, request);
+    pending.expiresAt = wheel.now() + expiresMs;
+    pending.retryAfterMs = retryAfterMs;
+    wheel.set(pending.refresh, refreshMs);
   }
 
   /** The session has ended: no answer is wanted any more. */

@@ -13,6 +13,7 @@ import type { Encoded } from '../protocol/packet.ts';
 import { refOf } from '../ref.ts';
 import type { Resume, Returning } from '../resume/resume.ts';
 import type { CloseReason } from '../session/close-reason.ts';
+import type { FrozenAuth } from '../session/frozen.ts';
 import type { Session } from '../session/session.ts';
 import type { SnapshotJoins } from '../session/snapshot-joins.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -113,6 +114,23 @@ export class ConnectAuth {
     resume?.onClosed(session, reason);
     tokens?.held.forget(session);
     this.#word.forget(session);
+  }
+
+  // ---- another process ------------------------------------------------------------------------------------
+
+  isAsking(session: Session): boolean {
+    return this.#word.isAsking(session);
+  }
+
+  freeze(session: Session): FrozenAuth | null {
+    const token = this.#options.tokens?.held.freeze(session) ?? null;
+    const backend = this.#word.freeze(session);
+    return token === null && backend === null ? null : { token, backend };
+  }
+
+  thaw(session: Session, { token, backend }: FrozenAuth): void {
+    if (token !== null) this.#options.tokens?.held.thaw(session, token);
+    if (backend !== null) this.#word.thaw(session, backend);
   }
 
   // ---- the handshake --------------------------------------------------------------------------------------

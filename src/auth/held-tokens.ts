@@ -1,5 +1,6 @@
 /** `auth.mode: jwt`: sessions end when their token lapses, unless their client brings a newer one in time. */
 import type { CloseReason } from '../session/close-reason.ts';
+import type { FrozenAuth } from '../session/frozen.ts';
 import type { Session } from '../session/session.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import type { Clock } from '../clock.ts';
@@ -39,6 +40,20 @@ export class HeldTokens {
   /** Whose token it has; null: it has none. */
   holderOf(session: Session): string | null {
     return this.#held.get(session)?.holder ?? null;
+  }
+
+  /** For another process; null: it has none. */
+  freeze(session: Session): FrozenAuth['token'] {
+    const held = this.#held.get(session);
+    return held === undefined
+      ? null
+      : { holder: held.holder, leftMs: this.#wheel.leftMs(held.lapse) };
+  }
+
+  thaw(session: Session, { holder, leftMs }: NonNullable<FrozenAuth['token']>): void {
+    const lapse = new Timeout(() => session.close(EXPIRED));
+    this.#held.set(session, { holder, lapse });
+    this.#wheel.set(lapse, leftMs);
   }
 
   /** Whole seconds that a token has left. */

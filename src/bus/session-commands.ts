@@ -1,4 +1,5 @@
 /** Commands to the sessions of this gateway: find them, push to them, change them, close them. */
+import { inBackground } from '../background.ts';
 import type { Clock } from '../clock.ts';
 import { type Failure, failure, isFailure } from '../errors.ts';
 import {
@@ -23,6 +24,7 @@ import { closeDetails } from '../session/close-reason.ts';
 import { CLOSE_COST, EachSession, type Fanouts } from '../session/fanouts.ts';
 import { GroupEnds } from '../session/group-ends.ts';
 import type { Registry } from '../session/registry.ts';
+import type { FrozenSession } from '../session/frozen.ts';
 import type { Session } from '../session/session.ts';
 import type { Page, PresenceHere } from './bus.ts';
 import { type Changes, type Incomplete, inForce, sumOf } from './change-outcome.ts';
@@ -64,6 +66,8 @@ export type Had = {
   /** `ttlMs`: for how long still, in milliseconds; 0: to the end of the session. */
   readonly groups: readonly { readonly name: string; readonly ttlMs: number }[];
 };
+
+type FrozenMembership = Pick<FrozenSession, 'uid' | 'boundAtWall' | 'groups'>;
 
 /** What these cost for one session, compared to a write: to be changed, and for each group of a change. */
 const CHANGE_COST = 1;
@@ -223,6 +227,18 @@ export class SessionCommands {
     for (const { name, ttlMs } of groups)
       if (ttlMs > 0) this.#endLater(session, { join: [name], groupTtlMs: ttlMs });
     return changed;
+  }
+
+  /** The session goes on from another process: it has this uid and these groups, and nobody is told. */
+  thaw(session: Session, { uid, boundAtWall, groups }: FrozenMembership): void {
+    const confirmed = [this.#registry.bind(session, uid, boundAtWall) ?? Promise.resolve()];
+    if (uid !== '') this.#uids?.claims.goesOn(session, this.#clock.wallNow() - boundAtWall);
+    for (const { name, leftMs } of groups) {
+      confirmed.push(this.#registry.join(session, name) ?? Promise.resolve());
+      if (leftMs !== null) this.#endLater(session, { join: [name], groupTtlMs: leftMs });
+    }
+    // Whoever takes over waits for the whole connection.
+    inBackground(Promise.all(confirmed), () => {});
   }
 
   /** The last join says how long a membership lasts. */

@@ -2,8 +2,7 @@
  * `auth.sessions_per_uid` and `auth.max_sessions_per_uid`: which of a uid's sessions stay, on all gateways. Each says
  * when its session was bound, all order them alike, and the newest stay; who has more than it may have closes its own.
  *
- * A claim is said at once, again shortly after, and from then on every half minute: so what was lost, or said while
- * gateways could not reach each other, is put right.
+ * A claim is said at once, again shortly after, and then every half minute: so what others could not hear is put right.
  */
 import { inBackground } from '../background.ts';
 import type { Clock } from '../clock.ts';
@@ -136,6 +135,11 @@ export class UidClaims {
     this.#closeBelow(uid, here[limit.sessionsMax - 1], []);
     if (limit.sessionsMax === 1) this.#say(session);
     else this.#gather(uid, ageMs === null ? session : null, false);
+  }
+
+  /** It has had its uid for so long in another process: others know it. */
+  goesOn(session: Session, ageMs: number): void {
+    this.#since.set(session, this.#parts.clock.now() - Math.max(0, ageMs));
   }
 
   /** Another gateway claims the uid for one of its sessions. */

@@ -77,6 +77,10 @@ export class JsonDialect implements Dialect {
     return this.wire;
   }
 
+  wireNamed(profile: string): Wire | null {
+    return profile === this.wire.profile ? this.wire : null;
+  }
+
   accept(_request: HandshakeRequest, user: unknown): Encoded | Failure {
     return encodeText(JSON.stringify({ handshake: { code: 200, user } })) ?? handshakeTooLong();
   }
@@ -102,6 +106,7 @@ const MEMBER_BYTES_MAX = 2_048;
 const message = new Members(['id', 'route', 'body']);
 
 class JsonWire implements Wire {
+  readonly profile = '';
   /** After any fault `into` can still be answered, with the id if there is one. The body stays as the bytes that came. */
   decode(bytes: Buffer, into: Message): MessageFault | null {
     into.kind = MessageKind.NOTIFY;

@@ -75,6 +75,10 @@ export class NanoDialect implements Dialect {
     return this.wire;
   }
 
+  wireNamed(profile: string): Wire | null {
+    return profile === this.wire.profile ? this.wire : null;
+  }
+
   /** [nano cluster/handler.go cache: Go writes the keys of a map in sorted order] */
   accept(_request: HandshakeRequest, user: unknown): Encoded | Failure {
     const { dictionary, heartbeatSeconds, clock } = this.#options;
@@ -97,6 +101,7 @@ export class NanoDialect implements Dialect {
 }
 
 class NanoWire implements Wire {
+  readonly profile = '';
   readonly #answerErrors: boolean;
   readonly #convertBytesMax: number;
   readonly #routeOfCode: RouteOfCode;

@@ -87,6 +87,10 @@ export class PitayaDialect implements Dialect {
     return this.wire;
   }
 
+  wireNamed(profile: string): Wire | null {
+    return profile === this.wire.profile ? this.wire : null;
+  }
+
   accept(_request: HandshakeRequest, user: unknown): Encoded | Failure {
     return this.#answer(200, user) ?? handshakeTooLong();
   }
@@ -114,6 +118,7 @@ export class PitayaDialect implements Dialect {
 }
 
 class PitayaWire implements Wire {
+  readonly profile = '';
   readonly #options: PitayaOptions;
   readonly #routeOfCode: RouteOfCode;
 

@@ -94,7 +94,7 @@ export class PomeloDialect implements Dialect {
     this.#options = options;
     const wires = {} as Record<ProfileName, PomeloWire>;
     for (const name of Object.keys(PROFILES) as ProfileName[])
-      wires[name] = new PomeloWire(options, PROFILES[name], wires);
+      wires[name] = new PomeloWire(options, name, wires);
     this.#wires = wires;
     this.wire = wires[options.profile === 'auto' ? 'pomelo' : options.profile];
     const { protos } = options;
@@ -112,6 +112,10 @@ export class PomeloDialect implements Dialect {
   wireFor(request: HandshakeRequest): Wire {
     const { profile } = this.#options;
     return this.#wires[profile === 'auto' ? profileOf(request) : profile];
+  }
+
+  wireNamed(profile: string): Wire | null {
+    return Object.hasOwn(this.#wires, profile) ? this.#wires[profile as ProfileName] : null;
   }
 
   accept(request: HandshakeRequest, user: unknown): Encoded | Failure {
@@ -136,6 +140,7 @@ export class PomeloDialect implements Dialect {
 }
 
 class PomeloWire implements Wire {
+  readonly profile: ProfileName;
   readonly #profile: ClientProfile;
   readonly #wires: Readonly<Record<ProfileName, PomeloWire>>;
   readonly #routeOfCode: RouteOfCode;
@@ -148,11 +153,12 @@ class PomeloWire implements Wire {
 
   constructor(
     options: PomeloOptions,
-    profile: ClientProfile,
+    profile: ProfileName,
     wires: Readonly<Record<ProfileName, PomeloWire>>,
   ) {
     const { dictionary } = options;
-    this.#profile = profile;
+    this.profile = profile;
+    this.#profile = PROFILES[profile];
     this.#wires = wires;
     this.#dictionary = dictionary;
     this.#routeOfCode = (code) => dictionary?.routeOf(code);

@@ -50,6 +50,8 @@ export interface CodecContext {
 
 /** The encoding for one profile of clients. */
 export interface Wire {
+  /** Its name in its dialect; '': there is no other. */
+  readonly profile: string;
   /** Decodes a message. Returns what is wrong; then only the id in `into` is valid. */
   decode(bytes: Buffer, into: Message): MessageFault | null;
   /** A message's id as the client knows it, for backends and logs. */
@@ -96,6 +98,8 @@ export interface Dialect {
   readHandshake(body: Buffer): HandshakeRequest | null;
   /** The encoding for a client with this handshake. */
   wireFor(request: HandshakeRequest): Wire;
+  /** The encoding of this name; null: there is none. */
+  wireNamed(profile: string): Wire | null;
   /** `user`: the application's own block; undefined: none. A failure if the whole does not fit into a packet. */
   accept(request: HandshakeRequest, user: unknown): Encoded | Failure;
   /** `why`: a backend's own reason, omitted if it does not fit into a packet. null: this dialect just closes. */

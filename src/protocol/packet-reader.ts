@@ -40,6 +40,11 @@ export class PacketReader {
     return this.#end - this.#start;
   }
 
+  /** What is held, for another process that goes on. */
+  get held(): Buffer {
+    return Buffer.from(this.#pending.subarray(this.#start, this.#end));
+  }
+
   /** Takes bytes and emits every packet that is now complete. After a fault, all further bytes are ignored. */
   push(chunk: Buffer): PacketFault | null {
     if (this.#fault !== null) return this.#fault;

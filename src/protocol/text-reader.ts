@@ -1,4 +1,5 @@
 /** Messages of the json dialect, each a whole WebSocket message: what `PacketReader` is for packets. */
+import { NOTHING } from '../bytes.ts';
 import { PacketType } from './packet.ts';
 import type { OnPacket, PacketFault } from './packet-reader.ts';
 
@@ -25,6 +26,9 @@ export class TextReader {
   get heldBytes(): number {
     return this.#keptBytes;
   }
+
+  /** Of an incomplete message: there is none. */
+  readonly held = NOTHING;
 
   push(message: Buffer): PacketFault | null {
     if (message.length > this.#bytesMax) return 'packet_too_long';

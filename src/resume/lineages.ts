@@ -62,6 +62,11 @@ export class Lineages {
     this.#live.set(live.lineage, live);
   }
 
+  /** The counter of the token that its session here came with. */
+  counterOf(lineage: string): number {
+    return this.#live.get(lineage)?.counter ?? 0;
+  }
+
   /** The session has ended. */
   remove(lineage: string, session: Session): void {
     if (this.#live.get(lineage)?.session === session) this.#live.delete(lineage);

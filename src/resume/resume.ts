@@ -12,6 +12,7 @@ import { type Failure, failure, isFailure } from '../errors.ts';
 import type { Random } from '../random.ts';
 import type { CloseReason } from '../session/close-reason.ts';
 import type { Registry } from '../session/registry.ts';
+import type { FrozenResuming } from '../session/frozen.ts';
 import type { Session } from '../session/session.ts';
 import type { Log } from '../telemetry/log.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
@@ -241,6 +242,23 @@ export class Resume implements TokenOwner {
     const { lineage, counter } = resuming;
     if (from === null) this.lineages.add({ lineage, counter, sid: session.sid, session });
     return resuming;
+  }
+
+  // ---- another process ----------------------------------------------------------------------------------
+
+  /** null: its client has not asked for tokens. */
+  freeze(session: Session): FrozenResuming | null {
+    const resuming = resumingOf(session);
+    if (resuming === null) return null;
+    return { ...resuming.freeze(), cameWith: this.lineages.counterOf(resuming.lineage) };
+  }
+
+  thaw(session: Session, frozen: FrozenResuming): void {
+    const { lineage, cameWith, counter, resumedFrom } = frozen;
+    const resuming = new ResumingSession(this.#tokens, session, { lineage, counter, sid: resumedFrom }); // prettier-ignore
+    session.resuming = resuming;
+    resuming.thaw(frozen);
+    this.lineages.add({ lineage, counter: cameWith, sid: session.sid, session });
   }
 
   // ---- an end -------------------------------------------------------------------------------------------

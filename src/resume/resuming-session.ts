@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts';
 import { isFailure } from '../errors.ts';
 import type { Random } from '../random.ts';
+import type { FrozenResuming } from '../session/frozen.ts';
 import type { Session } from '../session/session.ts';
 import type { Resuming } from '../session/session-record.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
@@ -61,7 +62,11 @@ export class ResumingSession implements Resuming {
   #hasEnded = false;
 
   /** @param from What it goes on from; null: it is the first. */
-  constructor(parts: TokenParts, session: Session, from: ResumeState | null) {
+  constructor(
+    parts: TokenParts,
+    session: Session,
+    from: Pick<ResumeState, 'lineage' | 'counter' | 'sid'> | null,
+  ) {
     this.#parts = parts;
     this.session = session;
     this.lineage = from?.lineage ?? session.sid;
@@ -70,6 +75,28 @@ export class ResumingSession implements Resuming {
     this.#timeout = new Timeout(() => {
       parts.queue.add(this.#make);
     });
+  }
+
+  /** For another process. */
+  freeze(): Omit<FrozenResuming, 'cameWith'> {
+    const now = this.#parts.clock.now();
+    const { lineage, resumedFrom, counter, isTooLarge } = this;
+    return {
+      ...{ lineage, resumedFrom, counter, isTooLarge, isStale: this.#isStale },
+      grantedMs: this.#grantedUntil === Infinity ? null : this.#grantedUntil - now,
+      madeMs: this.#madeAt === -Infinity ? null : now - this.#madeAt,
+      dueMs: this.#parts.wheel.leftMs(this.#timeout),
+    };
+  }
+
+  thaw({ counter, isTooLarge, isStale, grantedMs, madeMs, dueMs }: FrozenResuming): void {
+    const now = this.#parts.clock.now();
+    this.counter = counter;
+    this.isTooLarge = isTooLarge;
+    this.#isStale = isStale;
+    this.#grantedUntil = grantedMs === null ? Infinity : now + grantedMs;
+    this.#madeAt = madeMs === null ? -Infinity : now - madeMs;
+    if (madeMs !== null) this.#parts.wheel.set(this.#timeout, dueMs);
   }
 
   /** Its tokens end by then, too. @param at On the monotonic clock; Infinity: never. */

@@ -2,6 +2,7 @@
 import { failure } from '../errors.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import { type CloseReason, NO_DETAILS } from './close-reason.ts';
+import type { FrozenDeadlines } from './frozen.ts';
 import type { Session } from './session.ts';
 
 export type DeadlineLimits = {
@@ -42,7 +43,7 @@ export class Deadlines {
   readonly #wheel: TimerWheel;
   readonly #limits: DeadlineLimits;
   readonly #session: Session;
-  readonly #openedAt: number;
+  #openedAt: number;
   readonly #timeout: Timeout;
   #timeoutAt = Infinity;
   /** From the connection on. */
@@ -72,6 +73,35 @@ export class Deadlines {
     });
     this.#openingMs = limits.handshakeMs;
     this.#lookBy(this.#openedAt + this.#openingMs);
+  }
+
+  freeze(): FrozenDeadlines {
+    const now = this.#wheel.now();
+    const ago = (at: number): number | null => (at === 0 ? null : now - at);
+    const due = (at: number): number | null => (at === Infinity ? null : at - now);
+    return {
+      ...{ openedMs: now - this.#openedAt, heardMs: now - this.#lastHeardAt },
+      ...{ spokeMs: now - this.#lastSpokeAt, handshakenMs: ago(this.#handshakenAt) },
+      ...{ pingedMs: ago(this.#pingedAt), incompleteMs: ago(this.#incompleteSince) },
+      ...{ lookMs: due(this.#timeoutAt) ?? 0, endsMs: due(this.#endsAt) },
+      ...{ tickMs: due(this.#tickAt), openingMs: this.#openingMs, hadUid: this.#hadUid },
+    };
+  }
+
+  thaw(frozen: FrozenDeadlines): void {
+    const now = this.#wheel.now();
+    const before = (ms: number | null): number => (ms === null ? 0 : now - ms);
+    const after = (ms: number | null): number => (ms === null ? Infinity : now + ms);
+    this.#openedAt = now - frozen.openedMs;
+    this.#lastHeardAt = now - frozen.heardMs;
+    this.#lastSpokeAt = now - frozen.spokeMs;
+    this.#handshakenAt = before(frozen.handshakenMs);
+    this.#pingedAt = before(frozen.pingedMs);
+    this.#incompleteSince = before(frozen.incompleteMs);
+    this.#endsAt = after(frozen.endsMs);
+    this.#tickAt = after(frozen.tickMs);
+    [this.#openingMs, this.#hadUid] = [frozen.openingMs, frozen.hadUid];
+    this.#lookBy(now + frozen.lookMs);
   }
 
   /** A packet came, whichever: the client lives, and what is incomplete began after it. */

@@ -9,6 +9,7 @@ import { isFailure } from '../errors.ts';
 import { clientJsonBytes, type Encoded } from '../protocol/packet.ts';
 import type { Series } from '../telemetry/metrics.ts';
 import { type TimerWheel, WheelEntry } from '../timer-wheel.ts';
+import type { FrozenDeltas } from './frozen.ts';
 import { GroupView } from './group-view.ts';
 import { HeldTotals } from './held-pushes.ts';
 import type { Perishable, Taken } from './outbox.ts';
@@ -67,6 +68,25 @@ export class Deltas extends WheelEntry implements Backlog {
   /** Groups of which something is known. */
   get size(): number {
     return this.#views.size;
+  }
+
+  /** No request that joins is in flight, and nothing waits. */
+  get isAtRest(): boolean {
+    return (
+      this.#totals.entries === 0 && [...this.#views.values()].every((one) => one.pending === 0)
+    );
+  }
+
+  /** For another process, while it is at rest. */
+  freeze(now: number): FrozenDeltas {
+    const views = [...this.#views.values()].map((view) => view.freeze(now));
+    return { tellsGaps: this.tellsGaps, views };
+  }
+
+  thaw({ views }: FrozenDeltas, now: number): void {
+    for (const view of views) this.#viewOf(view.group).thaw(view, now);
+    // What it was late with there, it looks at here.
+    this.#lookIn(this.tellsGaps ? TELL_AGAIN_MS : LATE_DELTAS_MS);
   }
 
   /** All outboxes together are full, and what waits here is more than what others have not taken. */

@@ -3,6 +3,7 @@
  * next one, and what it has missed. Pure.
  */
 import type { Cursor } from '../contract/cursor.ts';
+import type { FrozenView } from './frozen.ts';
 import { type HeldPush, HeldPushes, type HeldTotals } from './held-pushes.ts';
 
 /** Not all pushes from the first to the last have come. Of two epochs: nobody knows what is between them. */
@@ -41,6 +42,19 @@ export class GroupView {
   /** Late pushes have to be told from new ones. */
   get hasSnapshot(): boolean {
     return this.#from !== null;
+  }
+
+  /** For another process, while nothing is in flight. @param now On the clock. */
+  freeze(now: number): FrozenView {
+    const forgetMs = this.forgetAt === Infinity ? null : this.forgetAt - now;
+    return { group: this.group, from: this.#from, seen: this.#seen, missed: this.missed, forgetMs };
+  }
+
+  thaw({ from, seen, missed, forgetMs }: FrozenView, now: number): void {
+    this.#from = from;
+    this.#seen = seen;
+    this.missed = missed;
+    this.forgetAt = forgetMs === null ? Infinity : now + forgetMs;
   }
 
   begin(isTrial: boolean): void {

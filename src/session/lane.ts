@@ -9,6 +9,8 @@ import type { ClosedSession } from '../contract/facts.ts';
 
 /** One session at one backend, as the upstream keeps it between messages: where they go, and what they say of it. */
 export interface BackendSession {
+  /** Where the backend has had messages of it, first where it keeps to; none: it has had none. For another process. */
+  readonly places: readonly string[];
   /** The session has ended: its state is dropped, and the backend is notified if it has had messages of the session. */
   forget(closed: ClosedSession): void;
 }

@@ -52,6 +52,11 @@ export class ReadGate {
     return this.#isReading;
   }
 
+  /** An answer is awaited before anything more is read. */
+  get isWaiting(): boolean {
+    return this.#isWaiting;
+  }
+
   /** A packet has begun, or a WebSocket message, and is not complete. */
   get isIncomplete(): boolean {
     return !this.#isWaiting && (this.#reader.heldBytes > 0 || this.#session.connection.assembling);

@@ -1,4 +1,5 @@
 /** What a session is made of, and whom it speaks to. */
+import type { FrozenAuth } from './frozen.ts';
 import type { Dialect } from '../dialect/wire.ts';
 import type { Failure } from '../errors.ts';
 import type { HandshakeRequest } from '../protocol/handshake.ts';
@@ -36,6 +37,11 @@ export interface Handshakes {
   onHandshake(session: Session, request: HandshakeRequest | null): void;
   /** The session has ended, maybe before it was answered. */
   onClosed(session: Session, reason: CloseReason): void;
+  /** Its backend is being asked about it. */
+  isAsking?(session: Session): boolean;
+  /** What is kept of the session here, for another process; absent or null: nothing. */
+  freeze?(session: Session): FrozenAuth | null;
+  thaw?(session: Session, frozen: FrozenAuth): void;
 }
 
 /** What the sessions of one listener share. */

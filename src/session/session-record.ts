@@ -36,10 +36,10 @@ export class SessionRecord {
   readonly remoteIp: string;
   /** Milliseconds since the epoch. */
   readonly openedAtWall: number;
-  /** Milliseconds of the monotonic clock. */
-  readonly openedAt: number;
+  /** Milliseconds of the monotonic clock; set once more in a process that goes on with it. */
+  openedAt: number;
   readonly connection: Connection;
-  protected readonly watching: PacketWatch;
+  readonly watching: PacketWatch;
   protected readonly traffic: Traffic;
   /** What the client was written for. */
   readonly listenerDialect: Dialect;

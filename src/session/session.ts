@@ -9,6 +9,7 @@ import { type Encoded, HEARTBEAT, PacketType } from '../protocol/packet.ts';
 import type { Connection, ConnectionHandler, SocketFault } from '../transport/transport.ts';
 import type { CloseDetails, CloseReason } from './close-reason.ts';
 import { CLOSE_REASONS, kickBody, NO_DETAILS } from './close-reason.ts';
+import { kickFor, type Life } from './life.ts';
 import { Deadlines } from './deadlines.ts';
 import { ReadGate } from './read-gate.ts';
 import { Outbox, type Perishable, type Taken } from './outbox.ts';
@@ -34,10 +35,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   /** Its socket is closed. */
   #isGone = false;
 
-  /**
-   * @param n The gateway's own count of connections.
-   * @param openedAtWall Milliseconds since the epoch.
-   */
+  /** @param n The gateway's own count of connections. @param openedAtWall Milliseconds since the epoch. */
   constructor(parts: SessionParts, connection: Connection, n: number, openedAtWall: number) {
     super(parts, connection, n, openedAtWall);
     const { limits, outboxes, wheel } = parts;
@@ -224,8 +222,6 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     this.#parts.report.dropped(this, why);
   }
 
-  // ---- in flight ----------------------------------------------------------------------------------------
-
   /** True while the request that came with `rawId` waits for its answer. */
   awaits(rawId: number): boolean {
     return this.#inFlight.awaits(rawId);
@@ -291,6 +287,17 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     if (hasBacklog || isBehind || !this.readGate.isReading) this.readGate.consider();
   }
 
+  /** What only it knows; `life.ts` hands it over to another process. */
+  get life(): Life {
+    const [state, greeted] = [this.#state, this.#handshakeCame];
+    return { state, greeted, reader: this.#reader, auth: this.#parts.auth };
+  }
+
+  set life({ state, greeted }: Pick<Life, 'state' | 'greeted'>) {
+    this.#state = state;
+    this.#handshakeCame = greeted;
+  }
+
   // ---- end ----------------------------------------------------------------------------------------------
 
   /** New requests are refused from now on; the drain closes the session when nothing is in flight. */
@@ -304,11 +311,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     this.catchUp();
     if (this.#state === 'closed') return;
     const isAcked = this.#state === 'active' || this.#state === 'draining';
-    const kick = kickBody(reason, details, this.#parts.report.refOf(this));
-    // Clients know it from the answer to their handshake on; Pomelo waits for the ack as well. [protocol.md 3.4]
-    const encoded =
-      kick === null || this.#state === 'opening' ? null : this.listenerDialect.kick(kick);
-    if (encoded !== null && this.watchers !== 0) this.watching.went(this, 'kick');
+    const encoded = kickFor(this, kickBody(reason, details, this.#parts.report.refOf(this)));
     if (encoded !== null && isAcked) this.outbox.put(encoded);
     else if (encoded !== null) this.connection.send([encoded]);
     if (reason === 'slow_consumer') {

@@ -6,6 +6,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { Changed } from './changes.ts';
 import { type DeltaParts, Deltas } from './deltas.ts';
+import type { FrozenDeltas } from './frozen.ts';
 import type { GroupView } from './group-view.ts';
 import type { Outboxes } from './outboxes.ts';
 import type { Registry } from './registry.ts';
@@ -68,6 +69,12 @@ export class SnapshotJoins {
   end(session: Session, view: GroupView, answer: { readonly from: Cursor | null } | null): void {
     if (session.deltas?.end(view, answer))
       this.#sessionCommands.patch(session, { leave: [view.group] });
+  }
+
+  /** The session goes on from another process. */
+  thaw(session: Session, frozen: FrozenDeltas, now: number): void {
+    session.deltas = new Deltas(this.#parts, session, frozen.tellsGaps);
+    session.deltas.thaw(frozen, now);
   }
 
   /** The client asked to be told what it misses of its groups. */

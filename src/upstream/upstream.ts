@@ -64,6 +64,11 @@ export interface Upstream {
   /** For a traced call, while it is being sent. */
   clientSpan(call: Call): ClientSpan;
   /**
+   * The session of this lane goes on from another process, where the backend has had messages of it at these `places`, at
+   * least one. Absent: nothing is kept of sessions.
+   */
+  knownAt?(lane: Lane, places: readonly string[]): void;
+  /**
    * Another gateway is gone, with all its sessions. Absent: the backend hears it elsewhere, or does not care.
    *
    * @param isSpeaker This gateway tells the backends that all gateways reach.

@@ -16,6 +16,10 @@ class HttpSession implements BackendSession {
     this.#upstream = upstream;
   }
 
+  get places(): readonly string[] {
+    return this.isKnown ? [''] : [];
+  }
+
   forget(closed: ClosedSession): void {
     if (this.isKnown) this.#upstream.tellClosed(closed);
     this.isKnown = false;

@@ -20,6 +20,7 @@ import { CLOSED_IN_FLIGHT_MAX, ClosedEvents } from './closed-events.ts';
 import { Exchange, type ExchangeLimits, ByteBudget, type Phase } from './exchange.ts';
 import { connectorOf } from './interim.ts';
 import { HttpAnswers } from './http-answers.ts';
+import type { Lane } from '../../session/lane.ts';
 import { HttpSessions } from './http-sessions.ts';
 import { Paths } from './path.ts';
 import { type Pairs, RequestHeaders } from './request-headers.ts';
@@ -192,6 +193,10 @@ export class HttpUpstream implements Upstream, PendingCall {
     // A session that a backend has refused was never its own: it does not hear of the end.
     if (call.refused && !ask.refresh) ask.lane.backendSession = null;
     return outcome;
+  }
+
+  knownAt(lane: Lane): void {
+    this.#sessions.of(lane).isKnown = true;
   }
 
   tellClosed(closed: ClosedSession): void {

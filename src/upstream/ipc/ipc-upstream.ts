@@ -62,6 +62,10 @@ class IpcSession implements BackendSession {
     this.#upstream = upstream;
   }
 
+  get places(): readonly string[] {
+    return this.isKnown ? [''] : [];
+  }
+
   forget(closed: ClosedSession): void {
     if (this.isKnown) this.#upstream.tellClosed(closed);
     this.isKnown = false;
@@ -149,6 +153,10 @@ export class IpcUpstream implements Upstream, IpcConnectionOwner {
     // A session that a backend has refused was never its own: it does not hear of the end.
     if (call.refused && !ask.refresh) ask.lane.backendSession = null;
     return outcome;
+  }
+
+  knownAt(lane: Lane): void {
+    this.#sessionOf(lane).isKnown = true;
   }
 
   tellClosed(closed: ClosedSession): void {

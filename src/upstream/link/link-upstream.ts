@@ -30,6 +30,10 @@ class LinkSession extends PooledSession<LinkTransport> {
     this.#upstream = upstream;
   }
 
+  get places(): readonly string[] {
+    return this.#upstream.placesOf(this);
+  }
+
   forget(closed: ClosedSession): void {
     this.#upstream.forget(this, closed);
   }
@@ -93,6 +97,14 @@ export abstract class LinkUpstream implements Upstream {
       backendSession.endpoint = null;
     }
     return outcome;
+  }
+
+  placesOf(backendSession: LinkSession): readonly string[] {
+    return this.#affinity.placesOf(backendSession);
+  }
+
+  knownAt(lane: Lane, places: readonly string[]): void {
+    this.#affinity.keepTo(this.#sessionOf(lane), places);
   }
 
   forget(backendSession: LinkSession, closed: ClosedSession): void {

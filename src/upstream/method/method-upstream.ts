@@ -13,8 +13,9 @@ import type { Accepted, Push } from '../../contract/commands.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { Session } from '../../session/session.ts';
 import type { BackendReport } from '../backend-report.ts';
-import { type EncodeFacts, FactsCache } from '../facts-cache.ts';
-import { addressOf, PooledSession } from '../pool/pooled-session.ts';
+import type { EncodeFacts } from '../facts-cache.ts';
+import { MethodSession } from './method-session.ts';
+import { addressOf } from '../pool/pooled-session.ts';
 import type { Call } from '../call.ts';
 import { type ClientSpan, grpcSpan, serverOf } from '../client-span.ts';
 import type { CallStatus, GrpcConnection } from '../grpc-client/grpc-connection.ts';
@@ -53,22 +54,6 @@ export type MethodUpstreamOptions = GrpcPoolOptions & {
 /** Takes the messages of streaming methods, for the session that asked. */
 export interface Pusher {
   push(push: Push, from: Session): Failure | null;
-}
-
-class MethodSession extends PooledSession<MethodTransport> {
-  readonly metadata: FactsCache<Metadata>;
-  readonly #upstream: MethodUpstream;
-
-  constructor(lane: Lane, upstream: MethodUpstream, encode: EncodeFacts<Metadata>) {
-    super(lane);
-    this.metadata = new FactsCache(encode);
-    this.#upstream = upstream;
-  }
-
-  /** The backend is not notified: its own services have no method for that. */
-  forget(): void {
-    this.#upstream.forget(this);
-  }
 }
 
 export class MethodUpstream implements Upstream {
@@ -149,6 +134,14 @@ export class MethodUpstream implements Upstream {
   connect(_ask: ConnectAsk): Promise<Accepted | Failure> {
     const why = `backend ${this.#report.backend} has mode: method, which has no Connect; name another in auth.backend`;
     return Promise.resolve(failure('UNSUPPORTED', why));
+  }
+
+  placesOf(backendSession: MethodSession): readonly string[] {
+    return this.#affinity.placesOf(backendSession);
+  }
+
+  knownAt(lane: Lane, places: readonly string[]): void {
+    this.#affinity.keepTo(this.#sessionOf(lane), places);
   }
 
   forget(backendSession: MethodSession): void {

@@ -37,6 +37,8 @@ const HEALTHY_MS = 10_000;
 class NatsSession implements BackendSession {
   readonly lines = new FactsCache((session, forward) => linesOf(sessionHeaders(session, forward)));
 
+  readonly places = [];
+
   forget(): void {}
 }
 

@@ -20,6 +20,8 @@ export abstract class PooledSession<T extends Transport> implements BackendSessi
     this.lane = lane;
   }
 
+  abstract readonly places: readonly string[];
+
   abstract forget(closed: ClosedSession): void;
 }
 

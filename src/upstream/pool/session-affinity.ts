@@ -70,6 +70,22 @@ export class SessionAffinity<T extends Transport> {
     return named ?? (target.otherwise === 'error' ? null : (all[0] ?? null));
   }
 
+  /** Addresses that have had messages of it, first the one that it keeps to. */
+  placesOf(session: PooledSession<T>): string[] {
+    const had = this.#pool.list.filter((one) => one.sessions.has(session));
+    const [first = null, ...rest] = session.endpoint === null ? had : [session.endpoint, ...had];
+    return first === null ? [] : [...new Set([first, ...rest].map(({ name }) => name))];
+  }
+
+  /** What another process knew of it: it keeps to the first of these addresses, if that is there. */
+  keepTo(session: PooledSession<T>, places: readonly string[]): void {
+    for (const [i, place] of places.entries()) {
+      const endpoint = this.#pool.list.find(({ name }) => name === place);
+      if (i === 0 && endpoint?.isOpen) endpoint.take(session);
+      else endpoint?.sessions.know(session);
+    }
+  }
+
   /** The session has ended. Gives the endpoints that have had messages of it, one of each instance. */
   forget(session: PooledSession<T>): Endpoint<T>[] {
     const { endpoint } = session;

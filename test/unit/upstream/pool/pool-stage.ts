@@ -44,6 +44,8 @@ export class Pipe implements Transport {
 }
 
 export class Session extends PooledSession<Pipe> {
+  readonly places = [];
+
   constructor() {
     super(new Lane());
   }

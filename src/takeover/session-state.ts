@@ -1,0 +1,131 @@
+/** A session as text that one process writes and another reads: JSON, and nothing in it is taken on trust. */
+import { createPublicKey, type KeyObject } from 'node:crypto';
+
+import type { JsonObject } from '../contract/commands.ts';
+import type { Cursor } from '../contract/cursor.ts';
+import { nestsTooDeep, ShapeError } from '../contract/json.ts';
+import type { HandshakeRequest } from '../protocol/handshake.ts';
+import { parseAsWritten } from '../protocol/exact-json.ts';
+import type {
+  FrozenAuth,
+  FrozenBucket,
+  FrozenDeadlines,
+  FrozenDeltas,
+  FrozenKept,
+  FrozenLane,
+  FrozenResuming,
+  FrozenSession,
+  FrozenView,
+  FrozenWord,
+} from '../session/frozen.ts';
+import type { Gap } from '../session/group-view.ts';
+import {
+  anObject,
+  base64,
+  count,
+  fieldsOf,
+  flag,
+  listOf,
+  number,
+  oneOf,
+  orNull,
+  type ReadAs,
+  text,
+} from './read-as.ts';
+
+/**
+ * Of all that one process tells another of itself and its sessions. It changes with every field that comes, goes or
+ * means something else: a process that has another one refuses, and nothing changes hands.
+ */
+export const STATE_VERSION = 1;
+
+const data: ReadAs<JsonObject> = (value, name) => {
+  const object = anObject(value, name);
+  if (nestsTooDeep(object)) throw new ShapeError(`${name} is nested too deep`);
+  return object as JsonObject;
+};
+
+const cursor = fieldsOf<Cursor>({ epoch: text, n: count });
+const gap = fieldsOf<Gap>({ from: cursor, to: cursor });
+const bucket = { tokens: number, agoMs: number };
+
+const deadlines = fieldsOf<FrozenDeadlines>({
+  ...{ openedMs: number, heardMs: number, spokeMs: number, lookMs: number, openingMs: number },
+  ...{ handshakenMs: orNull(number), pingedMs: orNull(number), incompleteMs: orNull(number) },
+  ...{ endsMs: orNull(number), tickMs: orNull(number), hadUid: flag },
+});
+
+const view = fieldsOf<FrozenView>({
+  ...{ group: text, from: orNull(cursor), seen: orNull(cursor), missed: orNull(gap) },
+  forgetMs: orNull(number),
+});
+
+const resuming = fieldsOf<FrozenResuming>({
+  ...{ lineage: text, resumedFrom: text, counter: count, cameWith: count },
+  ...{ isTooLarge: flag, isStale: flag, grantedMs: orNull(number), madeMs: orNull(number) },
+  dueMs: number,
+});
+
+const request = fieldsOf<HandshakeRequest>({
+  ...{ clientType: text, clientVersion: text, dictVersion: text, protoVersion: text },
+  ...{ sys: anObject, user: (value) => value ?? null, pith: anObject },
+});
+
+const word = fieldsOf<FrozenWord>({
+  ...{ request, expiresMs: number, retryAfterMs: number, refreshMs: number },
+});
+
+const auth = fieldsOf<FrozenAuth>({
+  token: orNull(fieldsOf<NonNullable<FrozenAuth['token']>>({ holder: text, leftMs: number })),
+  backend: orNull(word),
+});
+
+const session = fieldsOf<FrozenSession>({
+  ...{ n: count, listener: count, transport: oneOf('ws', 'tcp'), remoteIp: text },
+  ...{ openedAtWall: count, state: oneOf('opening', 'handshaking', 'active', 'draining') },
+  ...{ greeted: flag, profile: text, publicKey: base64, clientType: text, clientVersion: text },
+  ...{ uid: text, boundAtWall: count, data, version: count },
+  groups: listOf(fieldsOf<FrozenSession['groups'][number]>({ name: text, leftMs: orNull(number) })),
+  kept: orNull(fieldsOf<FrozenKept>({ seq: number, isOwn: flag, since: count, tellsCursor: flag })),
+  deltas: orNull(fieldsOf<FrozenDeltas>({ tellsGaps: flag, views: listOf(view) })),
+  resuming: orNull(resuming),
+  ...{ roundTripMs: number, isAnnounced: flag, seq: count, malformed: count },
+  bucket: orNull(fieldsOf<FrozenBucket>(bucket)),
+  buckets: listOf(fieldsOf<FrozenSession['buckets'][number]>({ match: text, ...bucket })),
+  lanes: listOf(fieldsOf<FrozenLane>({ backend: text, places: listOf(text) })),
+  ...{ deadlines, auth: orNull(auth) },
+  ...{ sent: count, readBytes: count, sentBytes: count, held: base64 },
+});
+
+export function writeSession(frozen: FrozenSession): string {
+  return JSON.stringify(frozen);
+}
+
+/** @throws {ShapeError} naming what is wrong. */
+export function readSession(json: string): FrozenSession {
+  let value: unknown;
+  try {
+    value = parseAsWritten(json);
+  } catch {
+    throw new ShapeError('a session is not JSON');
+  }
+  const frozen = session(value, '');
+  if (frozen.n === 0) throw new ShapeError('n is not a whole number from 1 on');
+  return frozen;
+}
+
+/** '': the client does not sign. */
+export function writeKey(key: KeyObject | null): string {
+  return key === null ? '' : key.export({ type: 'spki', format: 'der' }).toString('base64');
+}
+
+/** @throws {ShapeError} */
+export function readKey(written: string): KeyObject | null {
+  if (written === '') return null;
+  try {
+    const key = Buffer.from(written, 'base64');
+    return createPublicKey({ key, format: 'der', type: 'spki' });
+  } catch {
+    throw new ShapeError('publicKey is no key');
+  }
+}
