@@ -1,6 +1,7 @@
 /**
- * WebSocket: `ws` handles the protocol, but data frames are written straight to the socket, since they are framed once
- * for all clients. Mixing the two keeps the order only without compression, so none is negotiated.
+ * WebSocket: `ws` handles the protocol, but small data frames are read here, and all are written straight to the socket,
+ * since they are framed once for all clients. Mixing the two keeps the order only without compression, so none is
+ * negotiated.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -10,7 +11,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { NOTHING } from '../bytes.ts';
 import type { Encoded } from '../protocol/packet.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
-import { FrameTracker } from './frame-tracker.ts';
+import { FrameReader } from './frame-reader.ts';
 import { Outflow } from './outflow.ts';
 import { Movable } from './raw-handle.ts';
 import {
@@ -37,6 +38,12 @@ const CHUNK_BYTES = 512;
 /** Unsent pongs after which the connection is closed: many pings in one read, or from a client that reads no pongs. */
 const PONGS_UNSENT_MAX = 60;
 
+type Settings = {
+  readonly wheel: TimerWheel;
+  /** The largest message. */
+  readonly payloadBytesMax: number;
+};
+
 export class WebSocketConnection implements Connection {
   readonly transport: TransportName;
   readonly remoteAddress: string;
@@ -44,15 +51,22 @@ export class WebSocketConnection implements Connection {
   readonly #socket: Socket;
   readonly #outflow: Outflow;
   readonly #wheel: TimerWheel;
-  readonly #frames = new FrameTracker();
   readonly movable: Movable | null;
+  readonly #frames: FrameReader;
+  /** Gives `ws` what it is to read. */
+  readonly #wsRead: OnData;
   #handler: ConnectionHandler | null = null;
   #pongsUnsent = 0;
   #closing = false;
+  /** Nothing that still comes is read: `ws` has had the close frame, or found a fault. */
+  #isOver = false;
 
-  constructor(ws: WebSocket, socket: Socket, peer: Peer, wheel: TimerWheel) {
+  /** @param ws It has just been made, and reads from `socket`. */
+  constructor(ws: WebSocket, socket: Socket, peer: Peer, { wheel, payloadBytesMax }: Settings) {
     this.#ws = ws;
     this.#socket = socket;
+    this.#frames = new FrameReader(payloadBytesMax);
+    this.#wsRead = takeOver(socket);
     this.#outflow = new Outflow(socket, peer.raw, () => {
       this.#handler?.onDrain();
     });
@@ -68,11 +82,12 @@ export class WebSocketConnection implements Connection {
     const handler = accept(this);
     this.#handler = handler;
     let failed: Error | null = null;
-    // Runs before `ws` reads it: when a message arrives, it is known what follows it in the same read.
-    this.#socket.prependListener('data', (chunk: Buffer) => {
-      this.#outflow.counts.received += chunk.length;
-      this.#frames.push(chunk);
-      if (this.#frames.isWithin && !this.#closing) handler.onPartial?.();
+    this.#socket.on('data', (chunk: Buffer) => {
+      this.#onData(chunk, handler);
+    });
+    // What was read and not taken from the stream: `ws` would read it itself.
+    this.#socket.prependListener('close', () => {
+      if (this.#socket.readableLength > 0) this.#onData(this.#socket.read() as Buffer, handler);
     });
     // Text frames are treated like binary ones: some clients send them, and Pomelo accepts them. [protocol.md 1.2]
     this.#ws.on('message', (data: Buffer) => {
@@ -86,6 +101,7 @@ export class WebSocketConnection implements Connection {
     });
     this.#ws.on('error', (error: Error & { code?: string }) => {
       failed = error;
+      this.#isOver = true;
       const fault = faultOf(error.code ?? '');
       if (fault !== null) handler.onFault(fault, error);
     });
@@ -96,6 +112,34 @@ export class WebSocketConnection implements Connection {
     this.#ws.on('close', () => {
       handler.onClosed(failed);
     });
+  }
+
+  #onData(chunk: Buffer, handler: ConnectionHandler): void {
+    this.#outflow.counts.received += chunk.length;
+    const frames = this.#frames;
+    for (let at = 0; at < chunk.length && !this.#isOver;) {
+      const end = frames.read(chunk, at);
+      if (end > at) {
+        if (!this.#closing) handler.onBytes(frames.payload);
+        at = end;
+      } else {
+        at = this.#handOver(chunk, at);
+      }
+    }
+    if (frames.isWithin && !this.#closing) handler.onPartial?.();
+  }
+
+  /** Has `ws` read what begins at `at`, up to the next message that is not for it; returns where that is. */
+  #handOver(chunk: Buffer, at: number): number {
+    const end = this.#frames.follow(chunk, at);
+    this.#wsRead.call(this.#socket, chunk.subarray(at, end));
+    this.#isOver ||= this.#frames.sawClose;
+    // It takes no more, or has found a fault, which it tells only later.
+    if (!this.#socket.isPaused() || this.#isOver || end === chunk.length) return end;
+    for (let next = end; next < chunk.length;) next = this.#frames.follow(chunk, next);
+    this.#wsRead.call(this.#socket, chunk.subarray(end));
+    this.#isOver ||= this.#frames.sawClose;
+    return chunk.length;
   }
 
   #onPing(data: Buffer): void {
@@ -195,6 +239,17 @@ export class WebSocketConnection implements Connection {
   }
 }
 
+type OnData = (this: Socket, chunk: Buffer) => void;
+
+/** Takes from `ws` the listener by which it reads from the socket: it is called only with what it is to read. */
+function takeOver(socket: Socket): OnData {
+  const [wsRead, ...others] = socket.listeners('data') as OnData[];
+  if (wsRead === undefined || others.length > 0)
+    throw new Error('ws does not read from its socket by one listener for data');
+  socket.off('data', wsRead);
+  return wsRead;
+}
+
 /** The client's fault, by the code of `ws`; null: not its fault, the socket failed. */
 function faultOf(code: string): SocketFault | null {
   if (!code.startsWith('WS_ERR_')) return null;
@@ -215,14 +270,14 @@ function closeText(reason: string): string {
 /** Turns HTTP upgrade requests into WebSocket connections. */
 export class WebSocketUpgrader {
   readonly #server: WebSocketServer;
-  readonly #wheel: TimerWheel;
+  readonly #settings: Settings;
   /** Called for an invalid upgrade request, which must be answered with this status. */
   onBadRequest: (what: string, socket: Duplex, status: number) => void = () => {};
 
   /** @param packetBytesMax The largest packet in bytes, head included. */
   constructor(packetBytesMax: number, wheel: TimerWheel) {
-    this.#wheel = wheel;
     const maxPayload = packetBytesMax + MESSAGE_ROOM_BYTES;
+    this.#settings = { wheel, payloadBytesMax: maxPayload };
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -248,7 +303,7 @@ export class WebSocketUpgrader {
     accept: Accept,
   ): void {
     this.#server.handleUpgrade(request, socket, head, (ws) => {
-      new WebSocketConnection(ws, socket, peer, this.#wheel).listen(accept);
+      new WebSocketConnection(ws, socket, peer, this.#settings).listen(accept);
     });
   }
 
@@ -260,7 +315,7 @@ export class WebSocketUpgrader {
     socket.write = () => true;
     this.#server.handleUpgrade(UPGRADE, socket, NOTHING, (ws) => {
       Reflect.deleteProperty(socket, 'write');
-      new WebSocketConnection(ws, socket, peer, this.#wheel).listen(accept, adopted);
+      new WebSocketConnection(ws, socket, peer, this.#settings).listen(accept, adopted);
     });
   }
 }

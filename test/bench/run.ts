@@ -76,8 +76,9 @@ async function measure(variant: Variant, seconds: number): Promise<Sample | null
   });
   await load.waitFor(/begin/, 60_000);
   const before = await cpuNs(variant.pid);
-  const [line] = await load.waitFor(/\{.*\}/, 120_000);
+  await load.waitFor(/end/, 120_000);
   const used = (await cpuNs(variant.pid)) - before;
+  const [line] = await load.waitFor(/\{.*\}/, 120_000);
   const result = JSON.parse(line) as {
     messages: number;
     seconds: number;

@@ -14,6 +14,7 @@ const protobuf: Preload = () =>
   Promise.all([import('@bufbuild/protobuf'), import('@bufbuild/protobuf/wkt')]);
 
 const grpc: Preload = () => Promise.all([protobuf(), import('@grpc/grpc-js'), import('yaml')]);
+const webSocket: Preload = () => import('ws');
 const yaml: Preload = () => Promise.all([import('yaml'), import('zod')]);
 
 /** The targets of a module, which exports them in one list. */
@@ -77,6 +78,7 @@ export const TARGETS: Readonly<Record<string, Entry>> = {
     ],
   ),
   ...from(() => import('./targets/ipc.ts'), ['ipc-line', 'ipc-long-line', 'ipc-socket']),
+  ...from(() => import('./targets/websocket.ts'), ['websocket-connection'], webSocket),
   ...from(
     () => import('./targets/transport.ts'),
     [

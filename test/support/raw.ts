@@ -49,7 +49,32 @@ export function frame(
   return Buffer.concat([head, payload]);
 }
 
-export const OPCODE = { CONTINUATION: 0, TEXT: 1, BINARY: 2, CLOSE: 8, PING: 9 } as const;
+export const OPCODE = {
+  CONTINUATION: 0,
+  TEXT: 1,
+  BINARY: 2,
+  CLOSE: 8,
+  PING: 9,
+  PONG: 10,
+} as const;
+
+/** The same frame with another mask than zeros; all of it must be there. */
+export function masked(bytes: Buffer, mask: number): Buffer {
+  const copy = Buffer.from(bytes);
+  const short = bytes[1]! & 0x7f;
+  const at = short === 127 ? 10 : short === 126 ? 4 : 2;
+  copy.writeUInt32BE(mask, at);
+  for (let i = at + 4; i < copy.length; i++) copy[i]! ^= copy[at + ((i - at) & 3)]!;
+  return copy;
+}
+
+/** A WebSocket frame as a server sends it: not masked. */
+export function serverFrame(opcode: number, payload: Buffer): Buffer {
+  const bytes = masked(frame(opcode, payload), 0);
+  const maskAt = bytes.length - payload.length - 4;
+  bytes[1]! &= 0x7f;
+  return Buffer.concat([bytes.subarray(0, maskAt), payload]);
+}
 
 /** A WebSocket upgrade request. */
 export const UPGRADE =

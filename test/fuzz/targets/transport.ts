@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import { ipAddress, Networks } from '../../../src/ip.ts';
 import { isOwnPath } from '../../../src/routing/reserved.ts';
 import { forwardedAddress } from '../../../src/transport/forwarded.ts';
-import { FrameTracker } from '../../../src/transport/frame-tracker.ts';
+import { FrameReader } from '../../../src/transport/frame-reader.ts';
 import { readClientTls, readTexts, TlsFault, validate } from '../../../src/transport/pem.ts';
 import { beginsWithProxyHeader, readProxyHeader } from '../../../src/transport/proxy-header.ts';
 import { answerHeaders } from '../../../src/upstream/http/answer-headers.ts';
@@ -35,9 +35,11 @@ function messageEnds(input: Buffer): Set<number> {
   return ends;
 }
 
+const PAYLOAD_BYTES_MAX = 1_000;
+
 const frames: Target = {
   name: 'websocket-frames',
-  drives: ['transport/frame-tracker.ts FrameTracker'],
+  drives: ['transport/frame-reader.ts FrameReader'],
   forms: ['bytes'],
   seeds: [
     Buffer.from('82850102030468656c6c6f', 'hex'),
@@ -49,12 +51,21 @@ const frames: Target = {
   run(input) {
     const ends = messageEnds(input);
     for (const pieces of waysToCut(input)) {
-      const tracker = new FrameTracker();
-      let at = 0;
+      const reader = new FrameReader(PAYLOAD_BYTES_MAX);
+      let before = 0;
       for (const piece of pieces) {
-        tracker.push(piece);
-        at += piece.length;
-        same(tracker.isWithin, !ends.has(at), 'it is within a message unless one ends there');
+        for (let at = 0; at < piece.length;) {
+          const end = reader.read(piece, at);
+          if (end > at)
+            check(ends.has(before + at) && ends.has(before + end), 'it reads whole ones');
+          at = end > at ? end : reader.follow(piece, at);
+          check(
+            at === piece.length || ends.has(before + at),
+            'it follows no farther than a message goes',
+          );
+        }
+        before += piece.length;
+        same(reader.isWithin, !ends.has(before), 'it is within a message unless one ends there');
       }
     }
   },

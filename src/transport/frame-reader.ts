@@ -1,0 +1,136 @@
+/**
+ * Reads the small data frames of a WebSocket client, and follows all others, which are for `ws`: fragments, control
+ * frames, frames that are large, not whole in what was read, or against the protocol. [RFC 6455 section 5.2]
+ */
+
+/** Length 126: two bytes of length follow; 127: eight. */
+const LENGTH_16 = 126;
+const LENGTH_64 = 127;
+const FIN = 0x80;
+const FIN_TEXT = 0x81;
+const FIN_BINARY = 0x82;
+const MASKED = 0x80;
+const MASK_BYTES = 4;
+const CLOSE = 8;
+const FIRST_CONTROL_OPCODE = 8;
+
+export class FrameReader {
+  /** Of the frame that was read last, unmasked in place: a view of the chunk. */
+  payload!: Buffer;
+  /** A close frame was followed to its end: nothing that comes after it means anything. */
+  sawClose = false;
+  readonly #payloadBytesMax: number;
+  #opcode = 0;
+  /** Bytes of the head so far, of the frame that is followed. */
+  #headBytes = 0;
+  #headBytesNeeded = 2;
+  /** Where the bytes of the length end in the head. */
+  #lengthEnd = 2;
+  #payloadBytes = 0;
+  #payloadBytesLeft = 0;
+  /** Between the first and the last fragment of a message. */
+  #inMessage = false;
+  /** Of the message that is not complete: bytes of its frames so far. */
+  #bytesWithin = 0;
+
+  /** @param payloadBytesMax Frames with a longer payload are not read here. */
+  constructor(payloadBytesMax: number) {
+    this.#payloadBytesMax = payloadBytesMax;
+  }
+
+  /** True while a frame, or a message of several, is not complete. */
+  get isWithin(): boolean {
+    return this.#headBytes > 0 || this.#payloadBytesLeft > 0 || this.#inMessage;
+  }
+
+  /** Bytes of the message that is not complete, without heads; 0: there is none. */
+  get bytesWithin(): number {
+    return this.#bytesWithin;
+  }
+
+  /**
+   * Reads the frame that begins at `at`: a whole message, masked, whose bytes are all there. Its payload is in `payload`
+   * then.
+   *
+   * @returns Where it ends; `at`: it is none of these, and must be followed.
+   */
+  read(chunk: Buffer, at: number): number {
+    if (this.isWithin) return at;
+    const bytes = chunk.length - at;
+    if (bytes < 2 + MASK_BYTES) return at;
+    const first = chunk[at]!;
+    if (first !== FIN_BINARY && first !== FIN_TEXT) return at;
+    let length = chunk[at + 1]! - MASKED;
+    let maskAt = at + 2;
+    if (length >= LENGTH_16) {
+      if (length === LENGTH_64) return at;
+      length = (chunk[at + 2]! << 8) | chunk[at + 3]!;
+      maskAt = at + 4;
+    }
+    const payloadAt = maskAt + MASK_BYTES;
+    const end = payloadAt + length;
+    // Without a mask the length is below 0.
+    if (length < 0 || length > this.#payloadBytesMax || end > chunk.length) return at;
+    unmask(chunk, maskAt, end);
+    this.payload = chunk.subarray(payloadAt, end);
+    return end;
+  }
+
+  /** Follows what begins at `at`, until nothing is incomplete any more or the chunk ends; returns where that is. */
+  follow(chunk: Uint8Array, at: number): number {
+    let next = at;
+    do {
+      if (this.#payloadBytesLeft > 0) {
+        const bytes = Math.min(this.#payloadBytesLeft, chunk.length - next);
+        this.#payloadBytesLeft -= bytes;
+        next += bytes;
+        this.#bytesWithin += bytes;
+      } else {
+        this.#takeHead(chunk[next++]!);
+      }
+      if (this.#headBytes === 0 && this.#payloadBytesLeft === 0 && this.#opcode === CLOSE)
+        this.sawClose = true;
+    } while (next < chunk.length && this.isWithin);
+    if (!this.isWithin) this.#bytesWithin = 0;
+    return next;
+  }
+
+  #takeHead(byte: number): void {
+    const index = this.#headBytes++;
+    if (index === 0) {
+      this.#opcode = byte & 0x0f;
+      // Control frames may come between the fragments of a message.
+      if (this.#opcode < FIRST_CONTROL_OPCODE) this.#inMessage = (byte & FIN) === 0;
+      this.#headBytesNeeded = 2;
+    } else if (index === 1) {
+      const length = byte & 0x7f;
+      this.#lengthEnd = length === LENGTH_16 ? 4 : length === LENGTH_64 ? 10 : 2;
+      this.#headBytesNeeded = this.#lengthEnd + ((byte & MASKED) === 0 ? 0 : MASK_BYTES);
+      this.#payloadBytes = this.#lengthEnd === 2 ? length : 0;
+    } else if (index < this.#lengthEnd) {
+      this.#payloadBytes = this.#payloadBytes * 256 + byte;
+    }
+    if (this.#headBytes < this.#headBytesNeeded) return;
+    this.#headBytes = 0;
+    this.#payloadBytesLeft = this.#payloadBytes;
+  }
+}
+
+/** Unmasks what follows the mask at `maskAt`, in place. [RFC 6455 section 5.3] */
+function unmask(bytes: Buffer, maskAt: number, end: number): void {
+  const first = bytes[maskAt]!;
+  const second = bytes[maskAt + 1]!;
+  const third = bytes[maskAt + 2]!;
+  const fourth = bytes[maskAt + 3]!;
+  if ((first | second | third | fourth) === 0) return;
+  let at = maskAt + MASK_BYTES;
+  for (; at + 3 < end; at += 4) {
+    bytes[at]! ^= first;
+    bytes[at + 1]! ^= second;
+    bytes[at + 2]! ^= third;
+    bytes[at + 3]! ^= fourth;
+  }
+  if (at < end) bytes[at++]! ^= first;
+  if (at < end) bytes[at++]! ^= second;
+  if (at < end) bytes[at]! ^= third;
+}
