@@ -35,6 +35,14 @@ const TITLES: Readonly<Record<string, string>> = {
   'nano-ws': 'Nano',
 };
 
+/** What each chart shows, for who can't see it. */
+const CHARTS: Readonly<Record<string, string>> = {
+  'bench-cpu.svg': 'CPU of the front process for each request',
+  'bench-latency.svg': 'Latencies at half of the own peak',
+  'bench-cast.svg': 'CPU of the front process for each delivery of a push',
+  'bench-memory.svg': 'Memory of an idle connection',
+};
+
 export function newestResults(): string | undefined {
   if (!existsSync(RESULTS)) return undefined;
   const [newest] = readdirSync(RESULTS)
@@ -76,7 +84,7 @@ function bars(stats: readonly (readonly [name: string, stat: Stat | null])[]): B
 export function chartsOf(results: Results): Map<string, string> {
   const summary = new Summary(results);
   const names = Object.keys(TITLES);
-  const when = `${results.rounds} rounds, ${results.date.slice(0, 10)}, ${results.machine.cores} cores`;
+  const when = `${results.rounds} round${results.rounds === 1 ? '' : 's'}, ${results.date.slice(0, 10)}, ${results.machine.cores} cores`;
   const stats = (of: (name: string) => Stat | null): (readonly [string, Stat | null])[] =>
     names.map((name) => [name, of(name)] as const);
   const charts = new Map<string, string>();
@@ -158,7 +166,11 @@ export function pageBlock(results: Results | undefined): string {
   const tables = tablesOf(results).map(
     (table) => `### ${table.title}\n\n${table.note}\n\n${markdownTable(table)}`,
   );
-  return [remarks(results).join('\n\n'), ...tables].join('\n\n');
+  const samples = `[All samples](results/${results.date.slice(0, 10)}.json).`;
+  const charts = [...chartsOf(results).keys()].map(
+    (file) => `![${CHARTS[file]}](../../deploy/pictures/${file})`,
+  );
+  return [...remarks(results), samples, ...charts, ...tables].join('\n\n');
 }
 
 /** The same of README.md. */

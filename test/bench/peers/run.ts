@@ -11,7 +11,7 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { run } from '../../support/process.ts';
 import { putToolsOnPath } from '../../tools/path.ts';
@@ -111,16 +111,27 @@ class Run {
       for (const system of [...this.#systems.slice(turn), ...this.#systems.slice(0, turn)])
         if (this.#minutes() < this.#plan.budgetMinutes) await this.#measure(system, round);
       this.#roundsDone++;
+      // Whatever ends it now, these are there.
+      const file = join(CACHE, 'results/unfinished.json');
+      write(file, await this.#results(date, loadBefore, chosen, out));
     }
+    return this.#results(date, loadBefore, chosen, out);
+  }
+
+  async #results(
+    date: string,
+    loadBefore: number,
+    chosen: readonly System[],
+    out: ReadonlyMap<string, string>,
+  ): Promise<Results> {
     const made = versions();
+    const { sideRounds, seconds, idleConnections, idleTls } = this.#plan;
     return {
       date,
       minutes: Math.round(this.#minutes() * 10) / 10,
       rounds: this.#roundsDone,
-      sideRounds: Math.min(this.#roundsDone, this.#plan.sideRounds),
-      seconds: this.#plan.seconds,
-      idleConnections: this.#plan.idleConnections,
-      idleTls: this.#plan.idleTls,
+      sideRounds: Math.min(this.#roundsDone, sideRounds),
+      ...{ seconds, idleConnections, idleTls },
       quick: env('QUICK') !== undefined,
       machine: await machine(loadBefore),
       revision: (await output('git', ['describe', '--always', '--dirty', '--tags'])).trim(),
@@ -213,18 +224,21 @@ function loadAverage(): number {
   return Number(readFileSync('/proc/loadavg', 'utf8').split(' ', 1)[0]);
 }
 
-/** One sample a line, so that what two runs differ in can be seen. */
 function keep(results: Results): string {
-  const whole = !results.quick && env('ONLY') === undefined;
-  const folder = join(ROOT, whole ? 'test/bench/results' : '.cache/bench-peers/results');
-  mkdirSync(folder, { recursive: true });
-  const stamp = whole ? results.date.slice(0, 10) : results.date.replaceAll(':', '');
-  const file = join(folder, `${stamp}.json`);
-  const { samples, ...rest } = results;
+  const isWhole = !results.quick && env('ONLY') === undefined;
+  const file = isWhole
+    ? join(ROOT, 'test/bench/results', `${results.date.slice(0, 10)}.json`)
+    : join(CACHE, 'results', `${results.date.replaceAll(':', '')}.json`);
+  write(file, results);
+  return file;
+}
+
+/** One sample a line, so that what two runs differ in can be seen. */
+function write(file: string, { samples, ...rest }: Results): void {
+  mkdirSync(dirname(file), { recursive: true });
   const head = JSON.stringify(rest, null, 1).slice(0, -2);
   const lines = samples.map((sample) => `  ${JSON.stringify(sample)}`);
   writeFileSync(file, `${head},\n "samples": [\n${lines.join(',\n')}\n ]\n}\n`);
-  return file;
 }
 
 putToolsOnPath();

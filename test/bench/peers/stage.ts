@@ -12,6 +12,12 @@ const START_MS = 30_000;
 
 export type Tls = { readonly cert: string; readonly key: string };
 
+/** Ended with this process, as those are that it has started itself. */
+const adopted = new Set<number>();
+process.on('exit', () => {
+  for (const pid of adopted) signal(pid, 'SIGKILL');
+});
+
 export class Stage implements AsyncDisposable {
   /** Where its programs may write. */
   readonly dir: string;
@@ -80,7 +86,10 @@ export class Stage implements AsyncDisposable {
 
   /** Processes that others have started; stopped with the rest. */
   adopt(pids: readonly number[]): void {
-    this.#adopted.push(...pids);
+    for (const pid of pids) {
+      this.#adopted.push(pid);
+      adopted.add(pid);
+    }
   }
 
   async listening(port: number): Promise<void> {
@@ -103,7 +112,10 @@ export class Stage implements AsyncDisposable {
     for (const pid of this.hung) signal(pid, 'SIGCONT');
     for (const pid of this.#adopted) signal(pid, 'SIGTERM');
     await Promise.all(this.#running.toReversed().map((running) => running[Symbol.asyncDispose]()));
-    for (const pid of this.#adopted) signal(pid, 'SIGKILL');
+    for (const pid of this.#adopted) {
+      signal(pid, 'SIGKILL');
+      adopted.delete(pid);
+    }
     rmSync(this.dir, { recursive: true, force: true });
   }
 }

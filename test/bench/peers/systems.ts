@@ -447,12 +447,12 @@ export const SYSTEMS: readonly System[] = [
   pith('tcp', 'link', ['closed', 'paced', 'cast']),
   pith('ws', 'nats', ALL),
   pitaya('pitaya-ws', 'Pitaya, frontend → NATS → Go', ALL, { front: [], back: [] }),
-  pitaya('pitaya-ws-dispatch1000', 'the same with 1,000 dispatchers', VARIANT, {
+  pitaya('pitaya-ws-dispatch1000', 'Pitaya with 1,000 dispatchers', VARIANT, {
     front: ['-dispatch', '1000'],
     back: ['-buffer', '10000', '-services', '1000'],
   }),
   nano('nano-ws', 'Nano, gate → gRPC → Go, as documented', []),
-  nano('nano-ws-async', 'the same, handlers that do not wait', ['-async']),
+  nano('nano-ws-async', 'Nano, handlers that do not wait', ['-async']),
   CENTRIFUGO,
   ANYCABLE,
   original('pinus', 'Pinus'),

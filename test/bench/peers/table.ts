@@ -50,6 +50,15 @@ function aimsTable(summary: Summary): Table {
   };
 }
 
+function systemsTable(summary: Summary): Table {
+  return {
+    title: 'What runs',
+    note: 'Each front with its backends, alone on the machine. Without a backend: what the least costs.',
+    head: ['system', 'front → backend', 'versions'],
+    rows: summary.results.systems.map(({ name, what, versions }) => [name, what, versions]),
+  };
+}
+
 function names(summary: Summary, load: string): string[] {
   return summary.results.systems
     .map(({ name }) => name)
@@ -283,6 +292,7 @@ export function tablesOf(results: Results): Table[] {
   const summary = new Summary(results);
   const tables = [
     aimsTable(summary),
+    systemsTable(summary),
     closedTable(summary, '1000x1', '1,000 connections, one request in flight each'),
     closedTable(summary, '200x10', '200 connections, ten requests in flight each'),
     pacedTable(summary),

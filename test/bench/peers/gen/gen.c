@@ -822,11 +822,10 @@ static int drain(double seconds) {
     if (!c->waiting) continue;
     for (int k = 0; k < opt.ring; k++) {
       Slot *slot = &c->slots[k];
-      if (slot->state != WAITING) continue;
-      if (isHung(c) || (c->slow && load.sip)) continue;
+      if (slot->state != WAITING || !slot->counted) continue;
       left++;
       // Its latency is at least this.
-      if (load.kind == PACED && slot->counted) record(slot->at, t);
+      if (load.kind == PACED) record(slot->at, t);
     }
     abandon(c);
   }
