@@ -1,5 +1,5 @@
 // A load of Pomelo clients over WebSocket or TCP: each connection keeps a number of requests in flight.
-// Prints "begin" when the measured time begins, "end" when it ends, and one JSON line once all have gone.
+// Prints "begin" when the measured time begins and one JSON line when it ends.
 package main
 
 import (
@@ -25,7 +25,7 @@ var (
 	warm     = flag.Duration("warm", 2*time.Second, "time before the measurement")
 	measure  = flag.Duration("measure", 4*time.Second, "time of the measurement")
 	echo     = flag.Bool("echo", false, "plain WebSocket echo instead of Pomelo")
-	tcp      = flag.Bool("tcp", false, "raw TCP instead of WebSocket")
+	tcp      = flag.Bool("tcp", false, "packets on TCP, without WebSocket")
 	route    = flag.String("route", "area.echoHandler.echo", "route of the requests")
 )
 
@@ -38,7 +38,7 @@ var (
 
 const body = `{"text":"0123456789012345678901234567890123456789012345678901234"}`
 
-// frame is a masked client frame; the mask is fixed, since its cost is what counts. TCP has no frames.
+// frame is a masked client frame; the mask is fixed, since its cost is what counts. On TCP a packet needs none.
 func frame(payload []byte) []byte {
 	if *tcp {
 		return payload
@@ -66,7 +66,22 @@ func request(id byte) []byte {
 	return packet(4, append(message, body...))
 }
 
+func readPacket(r *bufio.Reader, buffer []byte) ([]byte, error) {
+	if _, err := io.ReadFull(r, buffer[:4]); err != nil {
+		return nil, err
+	}
+	n := 4 + int(buffer[1])<<16 + int(buffer[2])<<8 + int(buffer[3])
+	if n > len(buffer) {
+		return nil, fmt.Errorf("a packet of %d bytes", n)
+	}
+	_, err := io.ReadFull(r, buffer[4:n])
+	return buffer[:n], err
+}
+
 func readFrame(r *bufio.Reader, buffer []byte) ([]byte, error) {
+	if *tcp {
+		return readPacket(r, buffer)
+	}
 	var head [10]byte
 	if _, err := io.ReadFull(r, head[:2]); err != nil {
 		return nil, err
@@ -91,54 +106,41 @@ func readFrame(r *bufio.Reader, buffer []byte) ([]byte, error) {
 	return buffer[:n], err
 }
 
-// read gives the next packet: a frame has just one.
-func read(r *bufio.Reader, buffer []byte) ([]byte, error) {
-	if !*tcp {
-		return readFrame(r, buffer)
-	}
-	if _, err := io.ReadFull(r, buffer[:4]); err != nil {
-		return nil, err
-	}
-	end := 4 + (int(buffer[1])<<16 | int(buffer[2])<<8 | int(buffer[3]))
-	if end > len(buffer) {
-		return nil, fmt.Errorf("a packet of %d bytes", end)
-	}
-	_, err := io.ReadFull(r, buffer[4:end])
-	return buffer[:end], err
-}
-
-func upgrade(conn net.Conn, r *bufio.Reader) error {
-	fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
-	for {
-		line, err := r.ReadString('\n')
-		if err != nil || line == "\r\n" {
-			return err
-		}
-	}
-}
-
 func open() (net.Conn, *bufio.Reader, error) {
 	conn, err := net.Dial("tcp", *addr)
 	if err != nil {
 		return nil, nil, err
 	}
 	r := bufio.NewReaderSize(conn, 8192)
-	if !*tcp {
-		if err := upgrade(conn, r); err != nil {
+	if *tcp {
+		return conn, r, greet(conn, r)
+	}
+	fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
 			return nil, nil, err
+		}
+		if line == "\r\n" {
+			break
 		}
 	}
 	if *echo {
 		return conn, r, nil
 	}
+	return conn, r, greet(conn, r)
+}
+
+// greet is the handshake and its ack.
+func greet(conn net.Conn, r *bufio.Reader) error {
 	if _, err := conn.Write(frame(packet(1, []byte(`{"sys":{"type":"load","version":"1"},"user":{}}`)))); err != nil {
-		return nil, nil, err
+		return err
 	}
-	if _, err := read(r, make([]byte, 4096)); err != nil {
-		return nil, nil, err
+	if _, err := readFrame(r, make([]byte, 4096)); err != nil {
+		return err
 	}
-	_, err = conn.Write(frame(packet(2, nil)))
-	return conn, r, err
+	_, err := conn.Write(frame(packet(2, nil)))
+	return err
 }
 
 func run(conn net.Conn, r *bufio.Reader, latencies *[]time.Duration) {
@@ -156,7 +158,7 @@ func run(conn net.Conn, r *bufio.Reader, latencies *[]time.Duration) {
 	}
 	buffer := make([]byte, 8192)
 	for !stopping.Load() {
-		got, err := read(r, buffer)
+		got, err := readFrame(r, buffer)
 		if err != nil {
 			if !stopping.Load() {
 				wrong.Add(1)
@@ -217,7 +219,6 @@ func main() {
 	time.Sleep(*measure)
 	measuring.Store(false)
 	took, used := time.Since(at), cpu()-before
-	fmt.Println("end")
 	count := answered.Load()
 	stopping.Store(true)
 	for _, conn := range sockets {
