@@ -50,6 +50,8 @@ export type TokenRefreshParts = {
 class Refresh implements InFlight {
   readonly rawId: number;
   readonly wantsAnswer: boolean;
+  inFlightBefore: InFlight | null = null;
+  inFlightAfter: InFlight | null = null;
   readonly #session: Session;
   readonly #route: string;
   readonly #seq: number;

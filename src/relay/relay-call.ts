@@ -35,6 +35,8 @@ type CallState = 'free' | 'waiting' | 'joining' | 'sent' | 'retrying';
 /** A pooled slot: nothing is allocated per message, and `generation` counts its uses. */
 export class RelayCall extends Call implements Queued, InFlight {
   state: CallState = 'free';
+  inFlightBefore: InFlight | null = null;
+  inFlightAfter: InFlight | null = null;
   exclusive = false;
   /** Of its body, as the admission counts them. */
   heldBytes = 0;
