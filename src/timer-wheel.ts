@@ -56,6 +56,8 @@ export class TimerWheel {
   #tick: number;
   #size = 0;
   #cancelTimer: CancelTimer | null = null;
+  /** The time of what is being dealt with; -1: nothing is. */
+  #moment = -1;
   /** For which the timer is armed: none is due between `#tick` and this. */
   #armedTick = 0;
 
@@ -70,8 +72,23 @@ export class TimerWheel {
     return this.#size;
   }
 
+  /** The clock's; within a moment, when that began. */
   now(): number {
-    return this.#clock.now();
+    return this.#moment < 0 ? this.#clock.now() : this.#moment;
+  }
+
+  /**
+   * What one read brings is dealt with in one moment, so that the clock is read once for it. Returns false if one has
+   * begun already; else whoever began it ends it, before it returns.
+   */
+  beginMoment(): boolean {
+    if (this.#moment >= 0) return false;
+    this.#moment = this.#clock.now();
+    return true;
+  }
+
+  endMoment(): void {
+    this.#moment = -1;
   }
 
   /** As the clock's. */
@@ -81,7 +98,7 @@ export class TimerWheel {
 
   /** Fires `entry` in `ms` milliseconds (0 or less: at the next tick). Moves it if it is already set. */
   set(entry: WheelEntry, ms: number): void {
-    this.setAt(entry, this.#clock.now() + Math.max(ms, 0));
+    this.setAt(entry, this.now() + Math.max(ms, 0));
   }
 
   /** Fires `entry` at a time of the clock, in milliseconds. */

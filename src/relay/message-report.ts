@@ -111,10 +111,10 @@ export class MessageReport {
     this.#isDebug = this.#log.level === 'debug';
   }
 
-  /** A message has ended; one that failed is told of before. */
-  done(call: RelayCall, outcome: string): void {
+  /** A message has ended; one that failed is told of before. @param now On the monotonic clock. */
+  done(call: RelayCall, outcome: string, now: number): void {
     if (call.session.watchers !== 0) this.watching.done(call, outcome);
-    const ms = this.#clock.now() - call.startedAt;
+    const ms = now - call.startedAt;
     if (this.routes.isOn)
       this.routes.done(call.target.match, outcome, call.wantsAnswer ? ms : null);
     this.#counts.count(call, outcome, ms);

@@ -293,9 +293,10 @@ export class RelayCall extends Call implements Queued, InFlight {
     const { admission, report, wheel } = parts;
     wheel.cancel(this);
     admission.leave(target.backendOrdinal, this.heldBytes);
-    breakers[target.backendOrdinal]?.done(outcome, wheel.now());
+    const now = wheel.now();
+    breakers[target.backendOrdinal]?.done(outcome, now);
     if (failed !== null) report.failed(this, failed);
-    report.done(this, outcome);
+    report.done(this, outcome, now);
     this.state = 'free';
     this.generation++;
     // Before the session reads on, and maybe ends: the lane would start what it finds waiting.

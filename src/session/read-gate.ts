@@ -62,10 +62,21 @@ export class ReadGate {
     return !this.#isWaiting && (this.#reader.heldBytes > 0 || this.#session.connection.assembling);
   }
 
-  /** What has just come could not all be handled. */
-  kept(): void {
-    if (this.#isWaiting && this.#reader.heldBytes > this.#limits.packetBytesMax)
-      this.#session.connection.pause();
+  /** Takes what one read has brought: all of it came in one moment. Returns why the session has to end; null: it has not. */
+  read(chunk: Buffer): PacketFault | null {
+    const isFirst = this.#wheel.beginMoment();
+    try {
+      const fault = this.#reader.push(chunk);
+      if (fault !== null) return fault;
+      const held = this.#reader.heldBytes;
+      // Not all of it could be handled.
+      if (this.#isWaiting && held > this.#limits.packetBytesMax) this.#session.connection.pause();
+      this.#deadlines.bytesCame(this.isIncomplete);
+      this.weigh();
+      return null;
+    } finally {
+      if (isFirst) this.#wheel.endMoment();
+    }
   }
 
   /** More of a packet has come, or the rest of it. May close the session. */

@@ -69,14 +69,8 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   onBytes(chunk: Buffer): void {
     if (this.#state === 'closed') return;
-    const fault = this.#reader.push(chunk);
-    if (fault !== null) {
-      this.close(fault);
-      return;
-    }
-    if (this.#reader.heldBytes > 0) this.readGate.kept();
-    this.deadlines.bytesCame(this.readGate.isIncomplete);
-    this.readGate.weigh();
+    const fault = this.readGate.read(chunk);
+    if (fault !== null) this.close(fault);
   }
 
   onPartial(): void {

@@ -71,6 +71,15 @@ export class FrameReader {
   }
 
   #read(): void {
+    const isFirst = this.#wheel.beginMoment();
+    try {
+      this.#readFrames();
+    } finally {
+      if (isFirst) this.#wheel.endMoment();
+    }
+  }
+
+  #readFrames(): void {
     let frames = 0;
     let bytes = 0;
     try {
