@@ -21,6 +21,8 @@ export interface FrameHandler {
   readonly convertBytesMax: number;
   onHello(hello: BackendHello, features: readonly string[]): void;
   onReply(id: number, reply: WireReader): void;
+  /** A reply that is a body and nothing else, as nearly every one is. Absent: `onReply` gets it too. @param body A view. */
+  onBody?(id: number, body: Buffer): void;
   onConnect(id: number, connect: WireReader): void;
   /** @param bytes Length of the encoded Push or SessionVerb, which is what credit counts. */
   onPush(id: number, push: Push, bytes: number): void;
@@ -32,9 +34,11 @@ export interface FrameHandler {
 
 /** Reads a ToGateway message, a frame at a time. */
 export class ToGatewayReader {
+  readonly #bytes: Buffer;
   readonly #message: WireReader;
 
   constructor(bytes: Buffer) {
+    this.#bytes = bytes;
     this.#message = new WireReader(bytes);
   }
 
@@ -45,9 +49,17 @@ export class ToGatewayReader {
 
   /** Reads the next field; false at the end. @throws {WireError} */
   readFrame(handler: FrameHandler): boolean {
-    if (!this.#message.next()) return false;
-    if (this.#message.field === 1) readFrame(this.#message.message(), handler);
-    else this.#message.skip();
+    const message = this.#message;
+    if (handler.onBody !== undefined && findBody(this.#bytes, message.position)) {
+      const { id, start, end } = found;
+      // Before it is dealt with, which may read on.
+      message.goTo(end);
+      handler.onBody(id, this.#bytes.subarray(start, end));
+      return true;
+    }
+    if (!message.next()) return false;
+    if (message.field === 1) readFrame(message.message(), handler);
+    else message.skip();
     return true;
   }
 }
@@ -70,6 +82,65 @@ const BACKEND_FRAME = {
   extend: 9,
 } as const;
 const FRAMES: ReadonlySet<number> = new Set(Object.values(BACKEND_FRAME));
+
+/** The tags that begin a frame of an answer: the frame, its id, the reply, its body, and the bytes or the text in that. */
+const FRAME_TAG = 0x0a;
+const ID_TAG = 0x08;
+const REPLY_TAG = 0x1a;
+const BODY_TAG = 0x0a;
+const BYTES_TAG = 0x0a;
+const TEXT_TAG = 0x1a;
+/** Groups of seven bits in a number of 32 bits, as an id is. */
+const GROUPS_MAX = 5;
+
+/** What `findBody` found: the id, and the body's place. Made once, for there is one per answer. */
+const found = { id: 0, start: 0, end: 0 };
+/** Where `varint` left off. */
+let varintEnd = 0;
+
+/** A number at `at`; -1: it is longer than any that is read here. */
+function varint(bytes: Buffer, at: number): number {
+  let value = 0;
+  let scale = 1;
+  for (let i = 0; i < GROUPS_MAX; i++) {
+    const byte = bytes[at + i];
+    if (byte === undefined) return -1;
+    value += (byte & 0x7f) * scale;
+    if (byte < 0x80) {
+      varintEnd = at + i + 1;
+      return value;
+    }
+    scale *= 128;
+  }
+  return -1;
+}
+
+/**
+ * Whether the frame at `at` is an id and a reply that is nothing but a body, with nothing left over at any end: then it is
+ * in `found`. Others have to be read with more care.
+ */
+function findBody(bytes: Buffer, at: number): boolean {
+  if (bytes[at] !== FRAME_TAG) return false;
+  const length = varint(bytes, at + 1);
+  const end = varintEnd + length;
+  if (length < 0 || end > bytes.length || bytes[varintEnd] !== ID_TAG) return false;
+  const id = varint(bytes, varintEnd + 1);
+  if (id < 0 || !spans(bytes, varintEnd, REPLY_TAG, end)) return false;
+  if (!spans(bytes, varintEnd, BODY_TAG, end)) return false;
+  const tag = bytes[varintEnd] === TEXT_TAG ? TEXT_TAG : BYTES_TAG;
+  if (!spans(bytes, varintEnd, tag, end)) return false;
+  found.id = id;
+  found.start = varintEnd;
+  found.end = end;
+  return true;
+}
+
+/** Whether the field at `at` has this tag and ends at `end`; its content begins at `varintEnd` then. */
+function spans(bytes: Buffer, at: number, tag: number, end: number): boolean {
+  if (bytes[at] !== tag) return false;
+  const length = varint(bytes, at + 1);
+  return length >= 0 && varintEnd + length === end;
+}
 
 function readFrame(frame: WireReader, handler: FrameHandler): void {
   let id = 0;

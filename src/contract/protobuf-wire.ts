@@ -155,6 +155,11 @@ export class WireReader {
     return this.#at;
   }
 
+  /** Reads on there. @param position Where a field ends. */
+  goTo(position: number): void {
+    this.#at = position;
+  }
+
   /** Goes to the next field; false at the end. */
   next(): boolean {
     if (this.#at >= this.#end) return false;

@@ -52,6 +52,7 @@ import { RECEIVE_BYTES_MAX } from '../../src/upstream/grpc-client/grpc-connectio
 import * as ejection from '../../src/upstream/pool/ejection.ts';
 import * as inflow from '../../src/upstream/link/receive-window.ts';
 import * as link from '../../src/upstream/link/link.ts';
+import * as sendWindow from '../../src/upstream/link/send-window.ts';
 import { MOVES_PER_SECOND } from '../../src/upstream/pool/rebalance.ts';
 import { RESOLVE_EVERY_MS, RESOLVE_SOON_MS } from '../../src/upstream/pool/resolver.ts';
 import { CLOSED_IN_FLIGHT_MAX, CLOSED_PAUSE_MS } from '../../src/upstream/http/closed-events.ts';
@@ -138,8 +139,8 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [inflow.WINDOW_FRAMES, 4_096, 'pushes and verbs granted at first'],
     [inflow.WINDOW_BYTES, 4 * MIB, 'bytes of them'],
     [inflow.ASKED_MAX, 1_024, 'pushes and verbs that wait for their result'],
-    [link.WAITING_CALLS_MAX, 1_000, 'calls that wait for credit'],
-    [link.WAITING_BYTES_MAX, 8 * MIB, 'bytes of them'],
+    [sendWindow.WAITING_CALLS_MAX, 1_000, 'calls that wait for credit'],
+    [sendWindow.WAITING_BYTES_MAX, 8 * MIB, 'bytes of them'],
     [link.LINK_UNSENT_BYTES_MAX, 16 * MIB, 'bytes unsent; beyond it 503'],
     [link.LINK_UNSENT_BYTES_END, 32 * MIB, 'bytes unsent; beyond it the link is given up'],
     [link.LINK_ID_MAX, 4_294_967_295, 'number of a frame'],

@@ -3,7 +3,7 @@
  * out as one message; answers find their calls by number. Both sides may bound what the other sends.
  */
 import type { BackendHello, Credit, SessionVerb } from '../../contract/backend-frames.ts';
-import type { Push } from '../../contract/commands.ts';
+import type { Push, Reply } from '../../contract/commands.ts';
 import {
   writeCancel,
   writeConnect,
@@ -29,7 +29,7 @@ import { FrameWriter } from './frame-writer.ts';
 import type { Carrier, LinkOwner, LinkParts, LinkStream } from './link-transport.ts';
 import { Receipts } from './receipts.ts';
 import { ASKED_MAX, ReceiveWindow } from './receive-window.ts';
-import { SendWindow } from './send-window.ts';
+import { SendWindow, WAITING_BYTES_MAX, WAITING_CALLS_MAX } from './send-window.ts';
 
 /** Numbers on a Link are 32 bits. */
 export const LINK_ID_MAX = 0xffff_ffff;
@@ -39,11 +39,6 @@ export const LINK_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
 export const LINK_UNSENT_BYTES_END = 2 * LINK_UNSENT_BYTES_MAX;
 /** What a backend's hello may name too, and is used then: proto/README.md. */
 export const FEATURES = ['credit', 'extend'] as const;
-
-/** Calls that wait for a backend's credit on one link; beyond it they are refused. */
-export const WAITING_CALLS_MAX = 1_000;
-/** The same, in bytes of their bodies. */
-export const WAITING_BYTES_MAX = 8 * 1024 * 1024;
 /** How long a backend may take to end its side after the gateway's. */
 const END_WAIT_MS = 2_000;
 /** A backend may ask for more time once, by at most this. */
@@ -196,11 +191,8 @@ export class Link implements Carrier, Carried, FrameReaderLink, PendingCall {
   onHello(hello: BackendHello, features: readonly string[]): void {
     if (this.#helloCame) {
       // Accepting it would grant credit twice, and reset what was granted to us.
-      this.#parts.commands.report.dropped(
-        'frame',
-        'a second hello on one link is ignored',
-        'hello',
-      );
+      const why = 'a second hello on one link is ignored';
+      this.#parts.commands.report.dropped('frame', why, 'hello');
       return;
     }
     this.#helloCame = true;
@@ -220,8 +212,15 @@ export class Link implements Carrier, Carried, FrameReaderLink, PendingCall {
 
   onReply(id: number, reader: WireReader): void {
     const call = this.#answered(id);
-    if (call === null) return;
-    const reply = this.#decoded(call, reader, decodeReply);
+    if (call !== null) this.#answer(call, this.#decoded(call, reader, decodeReply));
+  }
+
+  onBody(id: number, body: Buffer): void {
+    const call = this.#answered(id);
+    if (call !== null) this.#answer(call, body);
+  }
+
+  #answer(call: Call, reply: Uint8Array | Reply): void {
     const why = tooLong(reply, call.route);
     if (why !== '') {
       this.#parts.commands.report.dropped('frame', why, 'too long');

@@ -1,6 +1,11 @@
 /** What the backend lets us send on a Link, requests and handshakes: all, until it says otherwise. */
 import type { Credit } from '../../contract/backend-frames.ts';
 
+/** Calls that wait for a backend's credit on one link; beyond it they are refused. */
+export const WAITING_CALLS_MAX = 1_000;
+/** The same, in bytes of their bodies. */
+export const WAITING_BYTES_MAX = 8 * 1024 * 1024;
+
 export class SendWindow {
   /** Calls that may wait for their answer. */
   inFlightMax = Infinity;

@@ -79,7 +79,7 @@ const FRAMES = [
 
 type Read = { what: string; id: number; value: unknown };
 
-function recorder(into: Read[]): FrameHandler {
+function recorder(into: Read[], takesBodies = false): FrameHandler {
   const put = (what: string, id: number, value: unknown): void => {
     into.push({ what, id, value });
   };
@@ -93,6 +93,7 @@ function recorder(into: Read[]): FrameHandler {
     onCredit: (credit) => put('credit', 0, credit),
     onGoaway: (reason) => put('goaway', 0, reason),
     onExtend: (id, ms) => put('extend', id, ms),
+    ...(takesBodies && { onBody: (id: number, body: Buffer) => put('reply', id, body) }),
   };
 }
 
@@ -110,7 +111,7 @@ const frames: Target = {
   ],
   run(input) {
     const read: Read[] = [];
-    const whole = orError(() => readToGateway(input, recorder(read)), WireError);
+    const whole = orError(() => readToGateway(input, recorder(read, true)), WireError);
     const one: Read[] = [];
     const reader = new ToGatewayReader(input);
     const again = orError(() => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 
 import { decodeConnectResponse, decodeReply } from '../../../src/contract/protobuf-shapes.ts';
-import { WireWriter } from '../../../src/contract/protobuf-wire.ts';
+import { WireError, WireWriter } from '../../../src/contract/protobuf-wire.ts';
 import type { Close, Delivery, Patch, Push, Target } from '../../../src/contract/commands.ts';
 import { readToGateway } from '../../../src/contract/backend-frames.ts';
 import * as reference from './reference.ts';
@@ -22,8 +22,14 @@ const {
 
 type Got = { kind: string; id: number; value: unknown };
 
-/** Everything that our reader gives, in its order. */
+/** Everything that our reader gives, in its order: the same whether or not bodies alone are asked for. */
 function read(message: Buffer): Got[] {
+  const got = readAs(message, false);
+  expect(readAs(message, true)).toEqual(got);
+  return got;
+}
+
+function readAs(message: Buffer, takesBodies: boolean): Got[] {
   const got: Got[] = [];
   const log = (kind: string, id: number, value: unknown) => got.push({ kind, id, value });
   readToGateway(message, {
@@ -36,6 +42,7 @@ function read(message: Buffer): Got[] {
     onCredit: (credit) => log('credit', 0, credit),
     onGoaway: (reason) => log('goaway', 0, reason),
     onExtend: (id, timeoutMs) => log('extend', id, timeoutMs),
+    ...(takesBodies && { onBody: (id: number, body: Buffer) => log('reply', id, body) }),
   });
   return got;
 }
@@ -471,5 +478,64 @@ describe('lists without end', () => {
   test('the features of a hello', () => {
     const [got] = inFrame(2, many(100_000, 3, Buffer.from('a')));
     expect((got!.value as { features: string[] }).features).toHaveLength(64);
+  });
+});
+
+describe('a reply that is a body and nothing else', () => {
+  /** `short`: read without an object; else as every other frame. */
+  function taken(frame: Buffer): [kind: 'short' | 'reply', id: number, body: string][] {
+    const got: [kind: 'short' | 'reply', id: number, body: string][] = [];
+    const none = (): void => {};
+    readToGateway(frame, {
+      ...{ convertBytesMax: 1_024, onHello: none, onConnect: none, onPush: none, onVerb: none },
+      ...{ onCredit: none, onGoaway: none, onExtend: none },
+      onReply: (id, reader) => {
+        const answer = decodeReply(reader, 1_024);
+        got.push(['reply', id, answer instanceof Uint8Array ? String(answer) : 'more']);
+      },
+      onBody: (id, body) => got.push(['short', id, String(body)]),
+    });
+    return got;
+  }
+  const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex');
+
+  test.each([
+    ['bytes', '0a 09 08 07 1a 05 0a 03 0a 01 41', [['short', 7, 'A']]],
+    ['text', '0a 09 08 07 1a 05 0a 03 1a 01 41', [['short', 7, 'A']]],
+    [
+      'the largest id',
+      '0a 0d 08 ff ff ff ff 0f 1a 05 0a 03 0a 01 41',
+      [['short', 4_294_967_295, 'A']],
+    ],
+    [
+      'two',
+      '0a 09 08 07 1a 05 0a 03 0a 01 41 0a 09 08 08 1a 05 0a 03 0a 01 42',
+      [
+        ['short', 7, 'A'],
+        ['short', 8, 'B'],
+      ],
+    ],
+    [
+      'an empty body, and the next frame begins like one',
+      '0a 06 08 07 1a 02 0a 00 0a 09 08 08 1a 05 0a 03 0a 01 42',
+      [
+        ['reply', 7, ''],
+        ['short', 8, 'B'],
+      ],
+    ],
+    ['empty bytes', '0a 08 08 07 1a 04 0a 02 0a 00', [['short', 7, '']]],
+    ['no id', '0a 07 1a 05 0a 03 0a 01 41', [['reply', 0, 'A']]],
+    ['the id last', '0a 09 1a 05 0a 03 0a 01 41 08 07', [['reply', 7, 'A']]],
+    ['an error behind it', '0a 0b 08 07 1a 07 0a 03 0a 01 41 12 00', [['reply', 7, 'more']]],
+    ['a second body in it', '0a 0c 08 07 1a 08 0a 06 0a 01 41 0a 01 42', [['reply', 7, 'B']]],
+  ] as const)('%s', (_, frame, expected) => {
+    expect(taken(hex(frame))).toEqual(expected);
+  });
+
+  test.each([
+    ['cut off', '0a 09 08 07 1a 05 0a 03 0a 01'],
+    ['a body that is longer than its reply', '0a 09 08 07 1a 05 0a 03 0a 02 41 42'],
+  ])('%s is no message', (_, frame) => {
+    expect(() => taken(hex(frame))).toThrow(WireError);
   });
 });
