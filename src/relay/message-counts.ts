@@ -23,6 +23,9 @@ class Counts {
   readonly #label: string;
   readonly #outcomes = new Map<string, Series>();
   readonly #durations: Histogram;
+  /** The outcome that came last, which is nearly always the next one too. */
+  #outcome = '';
+  #series: Series | null = null;
 
   constructor(metrics: Metrics, { total, duration }: Names, label: string) {
     this.#metrics = metrics;
@@ -32,13 +35,21 @@ class Counts {
   }
 
   count(call: Call, outcome: string, seconds: number): void {
+    if (outcome !== this.#outcome) {
+      this.#outcome = outcome;
+      this.#series = this.#seriesOf(outcome);
+    }
+    this.#series!.value++;
+    if (call.wantsAnswer) this.#durations.observe(seconds);
+  }
+
+  #seriesOf(outcome: string): Series {
     let series = this.#outcomes.get(outcome);
     if (series === undefined) {
       series = this.#metrics.series(this.#total, [this.#label, outcome]);
       this.#outcomes.set(outcome, series);
     }
-    series.add();
-    if (call.wantsAnswer) this.#durations.observe(seconds);
+    return series;
   }
 }
 
@@ -48,6 +59,8 @@ export class MessageCounts {
   readonly #backends: Counts[] = [];
   /** By `match`. Rules that a reload has taken out stay, as counters have to. */
   readonly #rules = new Map<string, Counts>();
+  /** The same by the rule's ordinal, as far as it is of that `match`: others come with a reload. */
+  readonly #byOrdinal: { readonly match: string; readonly counts: Counts }[] = [];
 
   constructor(metrics: Metrics) {
     this.#metrics = metrics;
@@ -59,10 +72,15 @@ export class MessageCounts {
   }
 
   count(call: Call, outcome: string, ms: number): void {
-    const { backendOrdinal, match } = call.target;
+    const { backendOrdinal, match, ordinal } = call.target;
     const seconds = ms / 1_000;
     this.#backends[backendOrdinal]!.count(call, outcome, seconds);
-    (this.#rules.get(match) ?? this.#addRule(match)).count(call, outcome, seconds);
+    let rule = this.#byOrdinal[ordinal];
+    if (rule?.match !== match) {
+      rule = { match, counts: this.#rules.get(match) ?? this.#addRule(match) };
+      this.#byOrdinal[ordinal] = rule;
+    }
+    rule.counts.count(call, outcome, seconds);
   }
 
   #addRule(match: string): Counts {
