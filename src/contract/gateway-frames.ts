@@ -1,7 +1,7 @@
 /** What the gateway sends: the frames of a Link, and the Request of a Handle call. Shapes: proto/pith/v1. */
 import { NOTHING } from '../bytes.ts';
 import { encodeStruct, StructError } from './struct.ts';
-import { BYTES, encodeMs, fieldBytes, varintBytes, WireWriter } from './protobuf-wire.ts';
+import { encodeMs, fieldBytes, putHead, varintBytes, WireWriter } from './protobuf-wire.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { JsonObject } from './commands.ts';
 import type { ConnectFacts, SessionFacts, Trace } from './facts.ts';
@@ -87,26 +87,42 @@ function requestBytes(request: RequestFields, session: Buffer, timeoutMs: number
   );
 }
 
-function writeRequest(
-  writer: WireWriter,
+/** Tags of a Request's fields. */
+const SESSION_TAG = 0x0a;
+const ROUTE_TAG = 0x12;
+const NOTIFY_TAG = 0x18;
+const BODY_TAG = 0x22;
+const SEQ_TAG = 0x28;
+const TIMEOUT_TAG = 0x30;
+const HEADERS_TAG = 0x3a;
+const INSTANCE_TAG = 0x42;
+
+/** Writes it where there is room for it, and returns where it ends: there is one per client message. */
+function putRequest(
+  into: Buffer,
+  start: number,
   request: RequestFields,
   session: Buffer,
   timeoutMs: number,
-): void {
-  writer.bytes(1, session);
-  writer.ascii(2, request.route);
-  writer.bool(3, !request.wantsAnswer);
-  if (request.body.length > 0) writer.bytes(4, request.body);
-  writer.tag(5, 0);
-  writer.varint(request.seq);
-  writer.tag(6, 0);
-  writer.varint(timeoutMs);
-  if (request.trace !== null) {
-    const { traceparent, tracestate } = request.trace;
-    writeHeader(writer, 'traceparent', traceparent);
-    if (tracestate !== '') writeHeader(writer, 'tracestate', tracestate);
+): number {
+  const { body, instance, route, seq, trace, wantsAnswer } = request;
+  let at = putHead(into, start, SESSION_TAG, session.length);
+  into.set(session, at);
+  at = putHead(into, at + session.length, ROUTE_TAG, route.length);
+  for (let i = 0; i < route.length; i++) into[at++] = route.charCodeAt(i);
+  if (!wantsAnswer) at = putHead(into, at, NOTIFY_TAG, 1);
+  if (body.length > 0) {
+    at = putHead(into, at, BODY_TAG, body.length);
+    into.set(body, at);
+    at += body.length;
   }
-  writer.string(8, request.instance);
+  at = putHead(into, at, SEQ_TAG, seq);
+  at = putHead(into, at, TIMEOUT_TAG, timeoutMs);
+  if (trace !== null) {
+    at = putHeader(into, at, 'traceparent', trace.traceparent);
+    if (trace.tracestate !== '') at = putHeader(into, at, 'tracestate', trace.tracestate);
+  }
+  return instance === '' ? at : putText(into, at, INSTANCE_TAG, instance);
 }
 
 /** Bytes of an entry of Request.headers; both are ASCII. */
@@ -121,19 +137,27 @@ function traceBytes(trace: Trace | null): number {
   return tracestate === '' ? parent : parent + fieldBytes(headerBytes('tracestate', tracestate));
 }
 
-function writeHeader(writer: WireWriter, name: string, value: string): void {
-  writer.tag(7, BYTES);
-  writer.varint(headerBytes(name, value));
-  writer.text(1, name);
-  writer.text(2, value);
+function putHeader(into: Buffer, start: number, name: string, value: string): number {
+  const at = putHead(into, start, HEADERS_TAG, headerBytes(name, value));
+  return putText(into, putText(into, at, 0x0a, name), 0x12, value);
+}
+
+function putText(into: Buffer, start: number, tag: number, text: string): number {
+  const at = putHead(into, start, tag, Buffer.byteLength(text));
+  return at + into.write(text, at);
 }
 
 /** The Request of a Handle call. */
 export function encodeRequest(request: RequestFields, session: Buffer, timeoutMs: number): Buffer {
-  const writer = new WireWriter(requestBytes(request, session, timeoutMs));
-  writeRequest(writer, request, session, timeoutMs);
-  return writer.take();
+  const encoded = Buffer.allocUnsafe(requestBytes(request, session, timeoutMs));
+  putRequest(encoded, 0, request, session, timeoutMs);
+  return encoded;
 }
+
+/** Tags of a ToBackend's frames, and of a frame's id and request. */
+const FRAME_TAG = 0x0a;
+const ID_TAG = 0x08;
+const REQUEST_TAG = 0x1a;
 
 /**
  * Appends a request frame to a ToBackend message: written in place, since there is one per client message.
@@ -149,14 +173,12 @@ export function writeRequestFrame(
 ): number {
   const length = requestBytes(request, session, timeoutMs);
   const idBytes = id === 0 ? 0 : 1 + varintBytes(id);
-  const frame = idBytes + fieldBytes(length);
-  writer.reserve(frame + 16);
-  writer.tag(1, BYTES);
-  writer.varint(frame);
-  writer.uint(1, id);
-  writer.tag(3, BYTES);
-  writer.varint(length);
-  writeRequest(writer, request, session, timeoutMs);
+  const frameBytes = idBytes + fieldBytes(length);
+  const into = writer.room(fieldBytes(frameBytes));
+  let at = putHead(into, writer.length, FRAME_TAG, frameBytes);
+  if (id !== 0) at = putHead(into, at, ID_TAG, id);
+  at = putHead(into, at, REQUEST_TAG, length);
+  writer.wrote(putRequest(into, at, request, session, timeoutMs));
   return length;
 }
 

@@ -12,6 +12,8 @@ export const BYTES = 2;
 const FIXED32 = 5;
 
 export function varintBytes(value: number): number {
+  if (value < 0x80) return 1;
+  if (value < 0x4000) return 2;
   let bytes = 1;
   for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 128)) bytes++;
   return bytes;
@@ -20,6 +22,24 @@ export function varintBytes(value: number): number {
 /** Bytes of a length-delimited field whose tag takes one byte. */
 export function fieldBytes(length: number): number {
   return 1 + varintBytes(length) + length;
+}
+
+/** Writes a varint, and returns where it ends. */
+function putVarint(into: Buffer, start: number, value: number): number {
+  let at = start;
+  let rest = value;
+  while (rest >= 0x80) {
+    into[at++] = (rest % 128) | 0x80;
+    rest = Math.floor(rest / 128);
+  }
+  into[at++] = rest;
+  return at;
+}
+
+/** Writes a tag of one byte, and the number behind it: the field's value, or the length of what follows. */
+export function putHead(into: Buffer, start: number, tag: number, value: number): number {
+  into[start] = tag;
+  return putVarint(into, start + 1, value);
 }
 
 /** Appends to a buffer that grows. Numbers are 0 to 2^53 - 1, except in `int32`. */
@@ -43,6 +63,20 @@ export class WireWriter {
     return written;
   }
 
+  /**
+   * For what is written often: room for `bytes`, and where they go, which is its `length`. Call `wrote` before anything
+   * else is written.
+   */
+  room(bytes: number): Buffer {
+    this.reserve(bytes);
+    return this.#bytes;
+  }
+
+  /** @param end Where what was written in the room ends. */
+  wrote(end: number): void {
+    this.#at = end;
+  }
+
   /** Makes room for the writes that follow. */
   reserve(bytes: number): void {
     if (this.#at + bytes <= this.#bytes.length) return;
@@ -53,6 +87,10 @@ export class WireWriter {
 
   varint(value: number): void {
     this.reserve(10);
+    if (value < 0x80) {
+      this.#bytes[this.#at++] = value;
+      return;
+    }
     let rest = value;
     while (rest >= 0x80) {
       this.#bytes[this.#at++] = (rest % 128) | 0x80;
@@ -120,15 +158,6 @@ export class WireWriter {
     this.varint(length);
     this.reserve(length);
     this.#at += this.#bytes.write(value, this.#at);
-  }
-
-  /** A string field that holds only ASCII, also when empty. */
-  ascii(field: number, value: string): void {
-    const { length } = value;
-    this.tag(field, BYTES);
-    this.varint(length);
-    this.reserve(length);
-    for (let i = 0; i < length; i++) this.#bytes[this.#at++] = value.charCodeAt(i);
   }
 
   strings(field: number, values: readonly string[]): void {
