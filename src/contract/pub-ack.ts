@@ -8,12 +8,20 @@ const BYTES_MAX = 1_024;
 /** The members that one may have. [github.com/nats-io/nats-server, server/stream.go: PubAck] */
 const MEMBERS = new Set(['stream', 'seq', 'domain', 'duplicate', 'val', 'batch', 'count', 'error']);
 
+const FIRST_LETTERS: ReadonlySet<number> = new Set([...MEMBERS].map((name) => name.charCodeAt(0)));
+
+const BRACE = 0x7b;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
 /**
  * True for exactly what a stream sends as an acknowledgement or a refusal. A backend may send the same, so this alone
  * does not tell which of them has.
  */
 export function isPubAck(body: Uint8Array): boolean {
-  if (body.length > BYTES_MAX || body[0] !== 0x7b) return false;
+  if (body.length > BYTES_MAX || body[0] !== BRACE) return false;
+  // Nearly every body is told by the first letter of its first member, if that is written plainly.
+  if (body[1] === QUOTE && body[2] !== BACKSLASH && !FIRST_LETTERS.has(body[2]!)) return false;
   const text = asBuffer(body).toString('utf8');
   if (!text.includes('"stream"')) return false;
   let fields: Record<string, unknown>;

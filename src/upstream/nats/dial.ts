@@ -9,7 +9,6 @@ import {
   type NodeConnectionOptions,
   nkeyAuthenticator,
   PermissionViolationError,
-  type PublishOptions,
   setTransportFactory,
   type Status,
   type SubscriptionOptions,
@@ -36,6 +35,7 @@ import {
   type NatsSubscription,
   type OnMessage,
 } from './nats-connection.ts';
+import { PublishBatch } from './publish-batch.ts';
 
 /** How long one server may take to accept the connection. */
 const CONNECT_MS_MAX = 5_000;
@@ -49,6 +49,8 @@ const PAYLOAD_BYTES_MAX = 1_048_576;
 const PIECE_BYTES_MAX = 1_024;
 /** The same within one large message. */
 const BODY_PIECE_BYTES_MAX = 4_096;
+/** A turn that publishes more gives the library a part of it before its end. */
+const BATCH_BYTES_AIM = 65_536;
 /** So many bytes cost as much as a message. */
 const BYTES_PER_MESSAGE = 16_384;
 
@@ -158,6 +160,7 @@ class LibraryConnection implements NatsConnection {
   readonly server: string;
   otherServers: readonly string[] = [];
   readonly #nc: NatsConnectionImpl;
+  readonly #batch = new PublishBatch();
 
   constructor(nc: NatsConnectionImpl) {
     this.#nc = nc;
@@ -197,7 +200,8 @@ class LibraryConnection implements NatsConnection {
 
   get unsentBytes(): number {
     const { protocol } = this.#nc;
-    return protocol.outbound.size() + (socketOf(this.#nc)?.writableLength ?? 0);
+    const given = protocol.outbound.size() + (socketOf(this.#nc)?.writableLength ?? 0);
+    return this.#batch.bytes + given;
   }
 
   listen(handler: NatsConnectionHandler): void {
@@ -209,17 +213,37 @@ class LibraryConnection implements NatsConnection {
     });
   }
 
-  publish(subject: string, payload: Uint8Array, options?: NatsPublishOptions): void {
-    // Of the headers the library uses nothing but their bytes. Guarded by test/integration/nats.test.ts.
-    this.#nc.publish(subject, payload, options as PublishOptions | undefined);
+  publish(
+    subject: string,
+    payload: Uint8Array,
+    { reply = '', headers }: NatsPublishOptions = {},
+  ): void {
+    const { protocol } = this.#nc;
+    if (this.isClosed || protocol.noMorePublishing) throw new Error(ENDED);
+    if (this.#batch.bytes === 0) queueMicrotask(this.#sendBatch);
+    this.#batch.add(subject, payload, reply, headers, this.payloadBytesMax);
+    if (this.#batch.bytes > BATCH_BYTES_AIM) this.#sendBatch();
   }
+
+  /** Before anything else that the library sends, which keeps the order. Guarded by test/integration/nats.test.ts. */
+  readonly #sendBatch = (): void => {
+    if (this.#batch.bytes > 0) this.#nc.protocol.sendCommand(this.#batch.take());
+  };
 
   subscribe(subject: string, onMessage: OnMessage, queue: string): NatsSubscription {
     const callback = onMessage as unknown as NonNullable<SubscriptionOptions['callback']>;
-    return this.#nc.subscribe(subject, { callback, ...(queue !== '' && { queue }) });
+    this.#sendBatch();
+    const made = this.#nc.subscribe(subject, { callback, ...(queue !== '' && { queue }) });
+    return {
+      unsubscribe: () => {
+        this.#sendBatch();
+        made.unsubscribe();
+      },
+    };
   }
 
   flush(): Promise<void> {
+    this.#sendBatch();
     return this.#nc.flush();
   }
 
@@ -228,10 +252,12 @@ class LibraryConnection implements NatsConnection {
   }
 
   drain(): Promise<void> {
+    this.#sendBatch();
     return this.#nc.drain();
   }
 
   close(): Promise<void> {
+    this.#sendBatch();
     return this.#nc.close();
   }
 

@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 
 import { decodeValue, type Headers, readable } from '../../contract/headers.ts';
 import { ShapeError } from '../../contract/json.ts';
-import type { NatsMessage } from './nats-connection.ts';
+import type { NatsHeaders, NatsMessage } from './nats-connection.ts';
 
 /** Header lines of one message; one with more is refused. */
 export const HEADER_LINES_MAX = 256;
@@ -19,21 +19,21 @@ const STREAM_LINE = `${LINE_END}Nats-Stream: `;
 const STREAM_LINES_BYTES_MAX = 2_048;
 const NONE: Headers = new Map();
 
-/** Header lines that are encoded already: `publish` uses nothing of its headers but their bytes. */
-export class HeaderBlock {
-  readonly #bytes: Uint8Array;
-
-  get bytes(): number {
-    return this.#bytes.length;
-  }
+/** Header lines of a message that is published. */
+export class HeaderBlock implements NatsHeaders {
+  readonly text: string;
 
   /** @param lines `Name: value\r\n` each, in ASCII. */
   constructor(lines: string) {
-    this.#bytes = Buffer.from(`${VERSION}\r\n${lines}\r\n`, 'latin1');
+    this.text = `${VERSION}\r\n${lines}\r\n`;
+  }
+
+  get bytes(): number {
+    return this.text.length;
   }
 
   encode(): Uint8Array {
-    return this.#bytes;
+    return Buffer.from(this.text, 'latin1');
   }
 }
 

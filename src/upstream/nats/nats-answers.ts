@@ -122,11 +122,14 @@ export class NatsAnswers implements ConnectionListener {
 
   readonly #onAnswer: OnMessage = (error, message) => {
     if (error !== null) return;
-    const call = this.calls.find(this.#subjects.answerId(message.subject));
-    if (call === null) {
-      this.#report.lateReply('nats');
-      return;
-    }
+    // The library would make a string of it for each message.
+    const { subject = message.subject } = message._msg;
+    const call = this.calls.find(this.#subjects.answerId(subject));
+    if (call === null) this.#report.lateReply('nats');
+    else this.#onAnswerTo(call, message);
+  };
+
+  #onAnswerTo(call: Call, message: NatsMessage): void {
     const body = message.data;
     if (hasHeaders(message)) {
       this.calls.remove(call);
@@ -139,7 +142,7 @@ export class NatsAnswers implements ConnectionListener {
       this.calls.remove(call);
       (call.upstream as NatsUpstream).onAnswer(call, body);
     }
-  };
+  }
 
   /** It looks like an acknowledgement, and is one only if there is a stream to give it. */
   #doubt(call: Call, { subject: reply, data }: NatsMessage): void {

@@ -50,20 +50,27 @@ export type NatsMessage = {
   readonly data: Uint8Array;
   /**
    * The client library's own: `_rdata` is the header block, `hdr` bytes long, and the data; nothing precedes the data
-   * if `hdr` is not above 0. Read here because the library's reading of headers takes quadratic time. Guarded by
-   * test/integration/nats-replies.test.ts.
+   * if `hdr` is not above 0. Read here because the library's reading of headers takes quadratic time. So are the bytes of
+   * the subject, where they are bytes. Guarded by test/integration/nats-replies.test.ts.
    */
-  readonly _msg: { readonly hdr: number };
+  readonly _msg: { readonly hdr: number; readonly subject?: Uint8Array | string };
   readonly _rdata: Uint8Array;
 };
 
 /** How a subscriber is called. With an error, such as a permission that is missing, there is no message. */
 export type OnMessage = (error: Error | null, message: NatsMessage) => void;
 
+/** The header block of a message that is published, from its version to its empty line. */
+export type NatsHeaders = {
+  encode(): Uint8Array;
+  /** The same, if it is ASCII; absent: it may not be. */
+  readonly text?: string;
+};
+
 export type NatsPublishOptions = {
+  /** '' or absent: no answer is wanted. */
   readonly reply?: string;
-  /** Its bytes go out as they are. */
-  readonly headers?: { encode(): Uint8Array };
+  readonly headers?: NatsHeaders;
 };
 
 export type NatsSubscription = { unsubscribe(): void };

@@ -60,6 +60,9 @@ export class NatsUpstream implements Upstream, PendingCall {
   readonly #convertBytesMax: number;
   readonly #report: BackendReport;
   readonly #unserved: Unserved;
+  /** The subject of the route that was called last, which is often the next one's too. */
+  #route = '';
+  #subject = '';
   /** To be published at the end of this turn. */
   #turn: (Call | null)[] = [];
   /** What is left of the turn that is being published: one that fails may end others of it. */
@@ -145,9 +148,12 @@ export class NatsUpstream implements Upstream, PendingCall {
   /** Where the call is published. */
   subjectOf(call: Call): string {
     if (call instanceof ConnectCall) return call.route;
-    return call.instance === ''
-      ? this.#subjects.rpc(call.route)
-      : this.#subjects.rpcTo(call.instance, call.route);
+    if (call.instance !== '') return this.#subjects.rpcTo(call.instance, call.route);
+    if (call.route !== this.#route) {
+      this.#route = call.route;
+      this.#subject = this.#subjects.rpc(call.route);
+    }
+    return this.#subject;
   }
 
   /** There are no subscribers; the server reports that immediately, so no backend has seen the message. */
@@ -168,14 +174,18 @@ export class NatsUpstream implements Upstream, PendingCall {
   }
 
   onAnswer(call: Call, body: Uint8Array): void {
-    this.#answeredAt = this.#wheel.now();
-    this.#unserved.answered(call);
+    this.#answered(call);
     call.succeed(body);
   }
 
+  #answered(call: Call): void {
+    const now = this.#wheel.now();
+    this.#answeredAt = now;
+    this.#unserved.answered(call, now);
+  }
+
   onAnswerWithHeaders(call: Call, message: NatsMessage): void {
-    this.#answeredAt = this.#wheel.now();
-    this.#unserved.answered(call);
+    this.#answered(call);
     const body = message.data;
     let reply: Reply;
     try {
@@ -241,6 +251,16 @@ export class NatsUpstream implements Upstream, PendingCall {
     const turn = this.#turn;
     this.#turn = [];
     this.#publishing = turn;
+    const isFirst = this.#wheel.beginMoment();
+    try {
+      this.#publishAll(turn);
+    } finally {
+      if (isFirst) this.#wheel.endMoment();
+      this.#publishing = [];
+    }
+  };
+
+  #publishAll(turn: (Call | null)[]): void {
     for (let i = 0; i < turn.length; i++) {
       const call = turn[i]!;
       if (call === null) continue;
@@ -248,8 +268,7 @@ export class NatsUpstream implements Upstream, PendingCall {
       if (this.#answers.hasRoom) this.publish(call);
       else this.#answers.hold(call, this);
     }
-    this.#publishing = [];
-  };
+  }
 
   /** Sends it now. */
   publish(call: Call): void {

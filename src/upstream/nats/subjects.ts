@@ -94,9 +94,14 @@ export class Subjects {
     return `${this.inboxPrefix}.rpc.${id.toString(36)}`;
   }
 
-  /** The number of an answer's subject; 0: none. */
-  answerId(subject: string): number {
-    const id = Number.parseInt(subject.slice(this.inboxPrefix.length + 5), 36);
+  /** The number of an answer's subject, which may be given as its bytes; 0: none. */
+  answerId(subject: string | Uint8Array): number {
+    let id = 0;
+    for (let i = this.inboxPrefix.length + 5; i < subject.length; i++) {
+      const digit = digitOf36(typeof subject === 'string' ? subject.charCodeAt(i) : subject[i]!);
+      if (digit < 0) return 0;
+      id = id * 36 + digit;
+    }
     return Number.isSafeInteger(id) ? id : 0;
   }
 
@@ -207,4 +212,10 @@ export class Subjects {
       return { scope, name: '', verb };
     return null;
   }
+}
+
+/** Of `0` to `9` and `a` to `z`; -1: it is another character. */
+function digitOf36(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  return code >= 0x61 && code <= 0x7a ? code - 0x57 : -1;
 }

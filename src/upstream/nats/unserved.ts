@@ -43,8 +43,9 @@ export class Unserved {
     this.#waits = waits;
   }
 
-  answered({ route }: Call): void {
-    this.#answeredAt.set(route, this.#wheel.now());
+  /** @param now On the monotonic clock. */
+  answered({ route }: Call, now: number): void {
+    this.#answeredAt.set(route, now);
     if (this.#answeredAt.size > SERVED_ROUTES_MAX)
       this.#answeredAt.delete(this.#answeredAt.keys().next().value!);
   }

@@ -12,6 +12,7 @@ describe('an acknowledgement of a stream', () => {
     '{"stream":"X", "seq":1, "duplicate": true}',
     '{"stream":"X","seq":9007199254740991,"val":"3"}',
     '{"stream":"X","seq":7,"batch":"b","count":3}',
+    '{"\\u0073eq":1,"stream":"X"}',
     '{"error":{"code":503,"err_code":10077,"description":"maximum messages exceeded"},"stream":"X","seq":0}',
   ])('is %s', (text) => {
     expect(is(text)).toBe(true);

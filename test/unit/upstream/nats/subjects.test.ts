@@ -87,6 +87,7 @@ describe('a subject', () => {
           verb: 'push',
         });
         expect(own.answerId(own.answer(n))).toBe(n);
+        expect(own.answerId(Buffer.from(own.answer(n)))).toBe(n);
       }),
     );
   });
@@ -123,12 +124,15 @@ describe('a subject', () => {
     },
   );
 
-  test.each(['_INBOX.g-0123456789.rpc.', '_INBOX.g-0123456789.rpc.*', 'x'])(
-    '%s answers no call',
-    (subject) => {
-      expect(subjects.answerId(subject)).toBe(0);
-    },
-  );
+  test.each([
+    '_INBOX.g-0123456789.rpc.',
+    '_INBOX.g-0123456789.rpc.*',
+    '_INBOX.g-0123456789.rpc.1!',
+    'x',
+  ])('%s answers no call', (subject) => {
+    expect(subjects.answerId(subject)).toBe(0);
+    expect(subjects.answerId(Buffer.from(subject))).toBe(0);
+  });
 });
 
 describe('a reply subject', () => {
