@@ -10,14 +10,14 @@ export async function writeConfig(
   const file = join(await mkdtemp(join(tmpdir(), 'pith-bench-')), `${name}.yaml`);
   await writeFile(
     file,
-    `listen: [{ url: "ws://127.0.0.1:0" }]
+    `listen: [{ url: "ws://127.0.0.1:0" }, { url: "tcp://127.0.0.1:0" }]
 health: { listen: 127.0.0.1:0 }
 control: { listen: 127.0.0.1:0 }
 admin: { listen: 127.0.0.1:0 }
 ${settings.bus === undefined ? '' : `bus: ${settings.bus}`}
 backends: { echo: ${settings.backend} }
 routes: [{ match: "area.>", backend: echo }]
-limits: { messages_per_second: 1000000, burst: 1000000 }
+limits: { messages_per_second: 1000000, burst: 1000000, accepts_per_second: 100000 }
 log: { level: info }
 `,
   );

@@ -1,5 +1,5 @@
 // The least that a backend can do: it answers every request with the body that came. On a Link, and on NATS
-// where NATS_URL is set.
+// where NATS_URL is set; there a request to area.pushHandler has its body pushed to all clients first.
 package main
 
 import (
@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	pith "chat-grpc-go/gen/pith/v1"
@@ -59,7 +60,15 @@ func main() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		answer := func(m *nats.Msg) { m.Respond(m.Data) }
+		answer := func(m *nats.Msg) {
+			if strings.HasPrefix(m.Subject, "pith.rpc.area.pushHandler.") {
+				push := nats.NewMsg("pith.all.push")
+				push.Header["Pith-Route"] = []string{"onPush"}
+				push.Data = m.Data
+				nc.PublishMsg(push)
+			}
+			m.Respond(m.Data)
+		}
 		if _, err := nc.QueueSubscribe("pith.rpc.area.>", "echo", answer); err != nil {
 			log.Fatal(err)
 		}

@@ -1,4 +1,5 @@
-// A load of Pomelo clients over WebSocket or TCP: each connection keeps a number of requests in flight.
+// A load of Pomelo clients over WebSocket or TCP: each connection keeps a number of requests in flight. With -push they
+// wait for pushes instead: the first asks for one to all of them, and again when all have it.
 // Prints "begin" when the measured time begins and one JSON line when it ends.
 package main
 
@@ -26,6 +27,7 @@ var (
 	measure  = flag.Duration("measure", 4*time.Second, "time of the measurement")
 	echo     = flag.Bool("echo", false, "plain WebSocket echo instead of Pomelo")
 	tcp      = flag.Bool("tcp", false, "packets on TCP, without WebSocket")
+	push     = flag.Bool("push", false, "pushes to all, for which the first connection asks")
 	route    = flag.String("route", "area.echoHandler.echo", "route of the requests")
 )
 
@@ -34,6 +36,7 @@ var (
 	stopping  atomic.Bool
 	answered  atomic.Int64
 	wrong     atomic.Int64
+	pushed    atomic.Int64
 )
 
 const body = `{"text":"0123456789012345678901234567890123456789012345678901234"}`
@@ -143,6 +146,46 @@ func greet(conn net.Conn, r *bufio.Reader) error {
 	return err
 }
 
+// receive counts pushes. Whoever has the last one of a round asks for the next by the connection `asks`.
+func receive(conn net.Conn, r *bufio.Reader, asks net.Conn, latencies *[]time.Duration) {
+	defer conn.Close()
+	ask := frame(request(1))
+	asked := time.Now()
+	if conn == asks {
+		conn.Write(ask)
+	}
+	buffer := make([]byte, 8192)
+	for !stopping.Load() {
+		got, err := readFrame(r, buffer)
+		if err != nil {
+			if !stopping.Load() {
+				wrong.Add(1)
+			}
+			return
+		}
+		// A push: type 4, length, flag 0x06. The answer to the request is 0x04.
+		if len(got) < 7 || got[0] != 4 || got[4] != 6 {
+			if got[0] == 4 && got[4] != 4 {
+				wrong.Add(1)
+			}
+			continue
+		}
+		if measuring.Load() {
+			answered.Add(1)
+		}
+		if pushed.Add(1) < int64(*conns) {
+			continue
+		}
+		pushed.Store(0)
+		now := time.Now()
+		if measuring.Load() {
+			*latencies = append(*latencies, now.Sub(asked))
+		}
+		asked = now
+		asks.Write(ask)
+	}
+}
+
 func run(conn net.Conn, r *bufio.Reader, latencies *[]time.Duration) {
 	defer conn.Close()
 	ids := *inflight
@@ -157,7 +200,15 @@ func run(conn net.Conn, r *bufio.Reader, latencies *[]time.Duration) {
 		}
 	}
 	buffer := make([]byte, 8192)
+	var next []byte
 	for !stopping.Load() {
+		// What one read has answered is asked again in one write.
+		if len(next) > 0 && r.Buffered() == 0 {
+			if _, err := conn.Write(next); err != nil {
+				return
+			}
+			next = next[:0]
+		}
 		got, err := readFrame(r, buffer)
 		if err != nil {
 			if !stopping.Load() {
@@ -183,9 +234,7 @@ func run(conn net.Conn, r *bufio.Reader, latencies *[]time.Duration) {
 			*latencies = append(*latencies, now.Sub(sent[id]))
 		}
 		sent[id] = now
-		if _, err := conn.Write(frames[id]); err != nil {
-			return
-		}
+		next = append(next, frames[id]...)
 	}
 }
 
@@ -210,7 +259,14 @@ func main() {
 	var done sync.WaitGroup
 	for i := range sockets {
 		done.Add(1)
-		go func() { defer done.Done(); run(sockets[i], readers[i], &all[i]) }()
+		go func() {
+			defer done.Done()
+			if *push {
+				receive(sockets[i], readers[i], sockets[0], &all[i])
+			} else {
+				run(sockets[i], readers[i], &all[i])
+			}
+		}()
 	}
 	time.Sleep(*warm)
 	fmt.Println("begin")
