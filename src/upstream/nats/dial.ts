@@ -161,6 +161,7 @@ class LibraryConnection implements NatsConnection {
   otherServers: readonly string[] = [];
   readonly #nc: NatsConnectionImpl;
   readonly #batch = new PublishBatch();
+  #publishedBytes = 0;
 
   constructor(nc: NatsConnectionImpl) {
     this.#nc = nc;
@@ -195,7 +196,7 @@ class LibraryConnection implements NatsConnection {
   }
 
   get publishedBytes(): number {
-    return this.#nc.protocol.outBytes;
+    return this.#publishedBytes;
   }
 
   get unsentBytes(): number {
@@ -221,7 +222,7 @@ class LibraryConnection implements NatsConnection {
     const { protocol } = this.#nc;
     if (this.isClosed || protocol.noMorePublishing) throw new Error(ENDED);
     if (this.#batch.bytes === 0) queueMicrotask(this.#sendBatch);
-    this.#batch.add(subject, payload, reply, headers, this.payloadBytesMax);
+    this.#publishedBytes += this.#batch.add(subject, payload, reply, headers, this.payloadBytesMax);
     if (this.#batch.bytes > BATCH_BYTES_AIM) this.#sendBatch();
   }
 

@@ -28,6 +28,7 @@ export class PublishBatch {
 
   /**
    * @param reply '': no answer is wanted.
+   * @returns Bytes of headers and payload.
    * @throws {Error} The subject, or the reply, is none; or headers and payload have more than `bytesMax`.
    */
   add(
@@ -36,7 +37,7 @@ export class PublishBatch {
     reply: string,
     headers: NatsHeaders | undefined,
     bytesMax: number,
-  ): void {
+  ): number {
     if (!isSubject(subject) || (reply !== '' && !isSubject(reply)))
       throw new Error(`no subject: ${JSON.stringify(isSubject(subject) ? reply : subject)}`);
     const to = reply === '' ? subject : `${subject} ${reply}`;
@@ -47,6 +48,7 @@ export class PublishBatch {
     if (bytes > bytesMax) throw new Error(`${bytes} bytes; the server takes ${bytesMax}`);
     if (headerBytes === 0) this.#add(to, `PUB ${to} ${bytes}\r\n`, block, payload);
     else this.#add(to, `HPUB ${to} ${headerBytes} ${bytes}\r\n${text}`, block, payload);
+    return bytes;
   }
 
   #add(to: string, head: string, block: Uint8Array, payload: Uint8Array): void {
