@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants audit test test-all consul-test tutorial oracle border border-crowds fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-peers bench-stall bench-many bench-observability event-stream keep-stream image-test chart-test cluster-test proxy-test observability-test dashboard manifests docs pictures web web-test image tarball release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants audit test test-all consul-test tutorial oracle border border-crowds fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-method bench-peers bench-stall bench-many bench-observability event-stream keep-stream image-test chart-test cluster-test proxy-test observability-test dashboard manifests docs pictures web web-test image tarball release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -190,9 +190,11 @@ soak: node24 tools ## a steady load for T seconds (T=300 RATE=80): memory, handl
 two-versions: node24 tools ## run the last release beside this tree, on one bus and one backend: FROM=pith-0.1.0.tgz or a revision
 	@node test/two-versions/run.ts
 
-bench: setup ## measure CPU per message against a bare WebSocket echo; takes minutes, needs a quiet machine
+bench: setup ## measure CPU per message against a bare WebSocket echo, and compare it with earlier runs; three minutes, needs a quiet machine
 	@node test/bench/run.ts
-	@node test/bench/stall.ts
+
+bench-method: node24 ## measure CPU per message of what mode: method converts, against protobufjs
+	@node test/bench/transcode.ts
 
 bench-peers: node24 ## measure Pith beside Pitaya, Nano, Centrifugo, AnyCable, Pinus, Pomelo and bare echoes, within an hour: ONLY=a,b ROUNDS=5 SECONDS=3 BUDGET=55 QUICK=1 LIST=1
 	@sh test/tools/install.sh

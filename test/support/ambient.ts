@@ -22,8 +22,9 @@ export const AMBIENT_ALLOWED: Readonly<Record<string, readonly string[]>> = {
   // Measures the process itself; main.ts makes it.
   'telemetry/event-loop.ts': ['monitorEventLoopDelay'],
   'telemetry/process-use.ts': ['performance'],
-  // At the sockets themselves, or around grpc-js: nothing of that is there when a test owns time.
+  // At the sockets themselves, or around grpc-js and NATS's library: nothing of that is there when a test owns time.
   'transport/port.ts': ['setImmediate'],
+  'upstream/nats/dial.ts': ['queueMicrotask'],
   'control/json-api.ts': ['socket.setTimeout'],
   'upstream/grpc-client/grpc-js-connection.ts': ['setImmediate'],
   // Frees memory; what is answered does not depend on it.

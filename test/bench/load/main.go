@@ -1,6 +1,6 @@
 // A load of Pomelo clients over WebSocket or TCP: each connection keeps a number of requests in flight. With -push they
 // wait for pushes instead: the first asks for one to all of them, and again when all have it.
-// Prints "begin" when the measured time begins and one JSON line when it ends.
+// Prints "begin" when the measured time begins, "end" when it ends, and one JSON line once all have gone.
 package main
 
 import (
@@ -275,6 +275,7 @@ func main() {
 	time.Sleep(*measure)
 	measuring.Store(false)
 	took, used := time.Since(at), cpu()-before
+	fmt.Println("end")
 	count := answered.Load()
 	stopping.Store(true)
 	for _, conn := range sockets {

@@ -22,8 +22,8 @@ export const SESSIONS: readonly Planted[] = [
     name: 'retry-leaks-admission',
     why: 'a message that ends while it waits to be sent again stays in flight for ever',
     file: 'src/relay/relay-call.ts',
-    find: 'admission.leave(target.backendOrdinal, this.heldBytes);\n    breakers',
-    replace: "if (state !== 'retrying') admission.leave(target.backendOrdinal, this.heldBytes);\n    breakers",
+    find: 'admission.leave(target.backendOrdinal, this.heldBytes);\n    const now',
+    replace: "if (state !== 'retrying') admission.leave(target.backendOrdinal, this.heldBytes);\n    const now",
   },
 
   // ---- clients next to each other
