@@ -1,4 +1,6 @@
 /** Backends on NATS: what they are sent, what their answers do, and what happens when they or NATS are away. */
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
 
 import { TestClient } from '../support/client.ts';
@@ -6,6 +8,7 @@ import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { startNats } from '../support/nats.ts';
 import { headersOf, Heard, push, serve, tell, tellJson } from '../support/nats-backend.ts';
 import { eventually } from '../support/wait.ts';
+import { dialNats } from '../../src/upstream/nats/dial.ts';
 
 const ROUTES = `
 routes:
@@ -387,5 +390,73 @@ describe('NATS dies', () => {
     await nats.kill();
     expect(await client.request('world.map.look')).toMatchObject({ code: 503 });
     expect(await ready()).toBe(200);
+  });
+});
+
+describe('a connection', () => {
+  const INFO =
+    'INFO {"server_id":"x","version":"2.12.0","headers":true,"max_payload":100,"proto":1}\r\n';
+  const NO_ONE = {
+    creds: '',
+    user: '',
+    password: '',
+    token: '',
+    nkey: '',
+    inboxPrefix: '_INBOX.g',
+  };
+
+  /** What a server has got after the first PING. */
+  async function dialled() {
+    let got = '';
+    const server = createServer((socket) => {
+      socket.write(INFO);
+      socket.setEncoding('latin1').on('data', (text: string) => {
+        got += text;
+        for (const _ of text.matchAll(/PING\r\n/g)) socket.write('PONG\r\n');
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const nc = await dialNats({ ...NO_ONE, gatewayId: 'g' }, [`127.0.0.1:${port}`]);
+    const said = (): string => got.slice(got.indexOf('PING\r\n') + 6).replaceAll('\r\n', '|');
+    return {
+      nc,
+      said,
+      [Symbol.asyncDispose]: () => (nc.discard(), server.close(), Promise.resolve()),
+    };
+  }
+
+  test('says everything in the order of the calls', async () => {
+    await using stand = await dialled();
+    const { nc, said } = stand;
+    nc.publish('a', Buffer.from('1'));
+    const subscribed = nc.subscribe('x', () => {}, '');
+    nc.publish('b', Buffer.from('2'), { reply: 'r' });
+    nc.publish('c', Buffer.alloc(0));
+    subscribed.unsubscribe();
+    nc.publish('d', Buffer.from('4'));
+    await nc.flush();
+    expect(said()).toBe('PUB a 1|1|SUB x 1|PUB b r 1|2|PUB c 0||UNSUB 1|PUB d 1|4|PING|');
+    nc.publish('e', Buffer.from('5'));
+    await nc.drain();
+    expect(said().slice(said().indexOf('PUB e'))).toBe('PUB e 1|5|PING|');
+  });
+
+  test('counts what waits for the end of the turn, and what was published', async () => {
+    await using stand = await dialled();
+    const { nc, said } = stand;
+    nc.publish('a', Buffer.from('12345'));
+    expect([nc.unsentBytes, nc.publishedBytes]).toEqual(['PUB a 5..12345..'.length, 5]);
+    expect(() => {
+      nc.publish('a', Buffer.alloc(101));
+    }).toThrow('101 bytes; the server takes 100');
+    await eventually(() => said() === 'PUB a 5|12345|', 'it to be sent');
+    expect([nc.unsentBytes, nc.publishedBytes]).toEqual([0, 5]);
+    nc.discard();
+    await nc.close();
+    expect(() => {
+      nc.publish('a', Buffer.alloc(1));
+    }).toThrow('the server closed the connection before it was ready');
   });
 });

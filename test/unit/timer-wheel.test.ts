@@ -442,3 +442,36 @@ describe('many that are due at once', () => {
     expect(wheel.size).toBe(0);
   });
 });
+
+describe('a moment', () => {
+  test('has one time, however long it takes, and one that begins within it is the same', () => {
+    const { clock, wheel } = setUp(1_000);
+    expect(wheel.beginMoment()).toBe(true);
+    clock.advance(7);
+    expect(wheel.beginMoment()).toBe(false);
+    expect(wheel.now()).toBe(1_000);
+    wheel.endMoment();
+    expect(wheel.now()).toBe(1_007);
+    expect(wheel.beginMoment()).toBe(true);
+    expect(wheel.now()).toBe(1_007);
+  });
+
+  test('that begins at 0 is one, too', () => {
+    const { clock, wheel } = setUp(0);
+    wheel.beginMoment();
+    clock.advance(7);
+    expect(wheel.now()).toBe(0);
+  });
+
+  test('is what entries that are set in it count from', () => {
+    const { clock, wheel, alarm, names } = setUp(1_000);
+    wheel.beginMoment();
+    clock.advance(WHEEL_TICK_MS / 2);
+    wheel.set(alarm('late'), 5 * WHEEL_TICK_MS);
+    wheel.endMoment();
+    clock.advance(4.5 * WHEEL_TICK_MS - 1);
+    expect(names()).toEqual([]);
+    clock.advance(1);
+    expect(names()).toEqual(['late']);
+  });
+});

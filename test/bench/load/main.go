@@ -37,7 +37,10 @@ var (
 	answered  atomic.Int64
 	wrong     atomic.Int64
 	pushed    atomic.Int64
+	asked     atomic.Int64 // when, in nanoseconds since the start
 )
+
+var began = time.Now()
 
 const body = `{"text":"0123456789012345678901234567890123456789012345678901234"}`
 
@@ -150,8 +153,8 @@ func greet(conn net.Conn, r *bufio.Reader) error {
 func receive(conn net.Conn, r *bufio.Reader, asks net.Conn, latencies *[]time.Duration) {
 	defer conn.Close()
 	ask := frame(request(1))
-	asked := time.Now()
 	if conn == asks {
+		asked.Store(int64(time.Since(began)))
 		conn.Write(ask)
 	}
 	buffer := make([]byte, 8192)
@@ -177,11 +180,11 @@ func receive(conn net.Conn, r *bufio.Reader, asks net.Conn, latencies *[]time.Du
 			continue
 		}
 		pushed.Store(0)
-		now := time.Now()
+		now := time.Since(began)
 		if measuring.Load() {
-			*latencies = append(*latencies, now.Sub(asked))
+			*latencies = append(*latencies, now-time.Duration(asked.Load()))
 		}
-		asked = now
+		asked.Store(int64(now))
 		asks.Write(ask)
 	}
 }

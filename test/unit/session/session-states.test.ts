@@ -281,11 +281,11 @@ describe('the end', () => {
   });
 
   test.each(['close', 'giveUp'] as const)(
-    'tells no call that has ended with one before it: %s',
+    'tells no call that has ended with one before it, and all others in their order: %s',
     (how) => {
       const { session } = activate();
       const told: number[] = [];
-      const calls = [1, 2, 3].map((rawId): InFlight => {
+      const calls = [1, 2, 3, 4].map((rawId): InFlight => {
         const end = (): void => {
           told.push(rawId);
           session.untrack(calls[rawId - 1]!);
@@ -297,7 +297,11 @@ describe('the end', () => {
       for (const call of calls) session.track(call);
       if (how === 'close') session.close('closed');
       else session.giveUp(failure('DRAINING'));
-      expect(told).toEqual([1, 3]);
+      expect(told).toEqual([1, 3, 4]);
+      expect(session.inFlight).toBe(0);
+      // An end that comes twice takes out nobody else.
+      session.untrack(calls[2]!);
+      expect(session.inFlight).toBe(0);
     },
   );
 });
