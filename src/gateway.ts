@@ -45,6 +45,9 @@ import { makeFleetStatus } from './wiring/own-status.ts';
 import { type Exports, makeExports, makeLevelSwitch, makeRelay } from './wiring/relay.ts';
 import { makeReload } from './wiring/reload.ts';
 import { makeLiveTokens, makeTokens } from './wiring/tokens.ts';
+import { makeReadiness } from './wiring/worker.ts';
+import type { OwnWorker } from './workers/own-worker.ts';
+import type { Facts } from './workers/words.ts';
 import { makeBackends, makeConsul } from './wiring/upstreams.ts';
 
 /** How long the start waits for the bus before it listens anyway. */
@@ -77,16 +80,8 @@ export type GatewayParts = {
   readonly logLinesDropped?: () => number;
   /** What the process uses; without it that is not among the metrics. */
   readonly processUse?: ProcessUse;
-};
-
-/** Where everything listens, with the real ports. */
-export type Addresses = {
-  readonly clients: readonly string[];
-  readonly controlPort: number;
-  readonly adminPort: number;
-  /** URLs of the admin port's pages that are on. */
-  readonly pages: readonly string[];
-  readonly healthPort: number;
+  /** The process is one of several that serve together; absent: it is the only one. */
+  readonly worker?: OwnWorker;
 };
 
 export class Gateway {
@@ -143,33 +138,33 @@ export class Gateway {
     const audit = new Audit(shared);
     const logLevel = makeLevelSwitch(shared, relay);
     this.#logLevel = logLevel;
-    const own = makeOwnGateway({
+    const info = (): Info => this.info();
+    const ownGateway = makeOwnGateway({
       ...{ ...made, logLevel },
-      info: () => this.info(),
+      info,
       clients: () => this.addresses.clients,
       drain: (options) => this.#shutdown.follow(options),
       reload: () => this.reload('Control.Reload'),
+      forced: () => this.forced,
     });
-    const readiness = {
-      notReady: () => this.notReady(),
-      sendsElsewhere: () => this.sendsElsewhere,
-    };
-    const { status, history } = makeFleetStatus({ ...made, readiness, info: () => this.info() });
-    bus.bus.serve(makeBusApi({ ...made, audit, own, status }), () => this.#serviceFacts());
+    const own = { notReady: () => this.notReady(), sendsElsewhere: () => this.sendsElsewhere };
+    const readiness = makeReadiness(own, parts.worker);
+    const { status, history } = makeFleetStatus({ ...made, readiness: own, info });
+    bus.bus.serve(makeBusApi({ ...made, audit, own: ownGateway, status }), () =>
+      this.#serviceFacts(),
+    );
     const drained = Promise.withResolvers<void>();
     const listeners = makeListeners(made);
     const refusal = (): string => (this.state === 'ready' ? '' : `the gateway is ${this.state}`);
     this.#reload = makeReload({ ...made, access, listeners, refusal, logLevel });
     this.#ports = parts.network.makeControlPorts({
-      ...{ ...made, access, audit, own, readiness, status },
+      ...{ ...made, access, audit, own: ownGateway, readiness, status },
       drained: drained.promise,
     });
     const isDraining = (): boolean => this.state === 'draining';
     makeGauges({ ...made, isDraining });
     this.#shutdown = new Shutdown({
-      ...made,
-      consul,
-      ...exports,
+      ...{ ...made, ...exports, consul, othersDrained: parts.worker?.drained },
       drained: drained.resolve,
       faults: this.#faults,
       shedding: relay.parts.shedding,
@@ -214,6 +209,21 @@ export class Gateway {
     return this.state === 'ready' && bus.notReady === '' && placement.elsewhere !== '';
   }
 
+  /** Connections of clients, those that are no sessions yet included. */
+  get clients(): number {
+    return this.#listeners.connections();
+  }
+
+  /** Sessions that the drain closed because its budget was over; null: it is not that far. */
+  get forced(): number | null {
+    return this.#shutdown.forced;
+  }
+
+  /** The process of another gateway has ended. */
+  tellLost(gateway: string): void {
+    this.#bus.nats?.bus.watch.gone(gateway);
+  }
+
   info(): Info {
     return {
       gateway: this.id,
@@ -234,7 +244,8 @@ export class Gateway {
     return { version, metadata: { state: this.state, sessions: String(this.registry.size) } };
   }
 
-  get addresses(): Addresses {
+  /** Where everything listens, with the real ports. */
+  get addresses(): Facts {
     return {
       clients: this.#listeners.all.map((listener) => listener.url),
       controlPort: this.#ports.control.port,

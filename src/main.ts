@@ -1,29 +1,20 @@
 #!/usr/bin/env node
-/** The process: arguments, configuration, signals, exit codes. The only file that touches `process`. */
+/** The process: arguments, configuration, signals, exit codes. With the files of `serve` the only one that touches `process`. */
 import { readFileSync } from 'node:fs';
-import { totalmem } from 'node:os';
 
-import { inBackground } from './background.ts';
 import type { AskIo } from './cli/admin-options.ts';
 import { type Arguments, type ConfigChoice, readArguments } from './cli/arguments.ts';
 import { EXIT } from './cli/exit-codes.ts';
 import type { Printed } from './cli/inspect.ts';
 import type { ConfigIo, ReadWell } from './cli/read-config.ts';
-import { checkSupervision, type Supervision, writeReady } from './cli/supervision.ts';
+import { checkSupervision, type Supervision } from './cli/supervision.ts';
 import { writeAll } from './cli/write-all.ts';
-import { holdProcess, systemClock } from './clock.ts';
-import { otelExport } from './config/otel-variables.ts';
+import { systemClock } from './clock.ts';
 import { errorText } from './errors.ts';
-import type { Gateway, GatewayParts } from './gateway.ts';
-import type { Log } from './telemetry/log.ts';
-import { processUseOf } from './telemetry/process-use.ts';
-import { systemRandom } from './random.ts';
 import { listenToSignals, type Signals } from './signals.ts';
+import { WORKER } from './workers/words.ts';
 
 // What only one command needs is imported by it: `pith client` need not wait for the gateway's libraries.
-
-/** How long a stop waits for the last lines of the log to be read. */
-const FLUSH_MS = 500;
 
 const VERSION = (
   JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -31,7 +22,11 @@ const VERSION = (
   }
 ).version;
 
-await main(process.argv.slice(2));
+// Not a command of people: a parent that serves by workers starts its own program so.
+if (process.argv[2] === WORKER && process.send !== undefined) {
+  const { serveAsWorker } = await import('./serve-worker.ts');
+  await serveAsWorker(listenToSignals(process, EXIT.OK), VERSION);
+} else await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<void> {
   const asked = readArgumentsOrFail(args);
@@ -44,7 +39,8 @@ async function main(args: readonly string[]): Promise<void> {
       const read = await readOrFail(asked.config);
       if (read.config.routes.length === 0)
         complain('warning: there are no routes: every request is answered 404 NO_ROUTE\n');
-      await serve(read, { ...asked, signals });
+      const { serve } = await import('./serve.ts');
+      await serve(read, { ...asked, signals, version: VERSION });
       return;
     }
     case 'check':
@@ -154,114 +150,6 @@ function superviseOrFail(supervision: Supervision, signals: Signals): void {
     .resume();
 }
 
-type ServeOptions = {
-  /** Where the configuration is read again. */
-  readonly config: ConfigChoice;
-  readonly signals: Signals;
-  readonly supervision: Supervision;
-};
-
-async function serve({ config, ...read }: ReadWell, options: ServeOptions): Promise<void> {
-  const { signals, supervision } = options;
-  let { watchedFiles } = read;
-  // Until the end, which is always an exit: a stop still waits for timers after everything is closed.
-  holdProcess();
-  const [{ Gateway }, { makeSystem }, { logOn }, { watchFiles }, { readAgain }] = await Promise.all(
-    [
-      import('./gateway.ts'),
-      import('./wiring/network.ts'),
-      import('./telemetry/log.ts'),
-      import('./cli/watch-files.ts'),
-      import('./cli/read-config.ts'),
-    ],
-  );
-  process.on('uncaughtException', (error) =>
-    // A bug in the gateway: report it, and let the container restart rather than carry on in an unknown state.
-    fail(EXIT.SOFTWARE, `pith: internal error\n${error.stack ?? String(error)}\n`),
-  );
-  const { log, sink, recentLines } = logOn(process.stdout, config.log, systemClock);
-  neverWaitFor(process.stdout);
-  const gateway = new Gateway({
-    config,
-    readConfig: async () => {
-      const again = await readAgain(options.config, configIo(), log);
-      if ('config' in again) ({ watchedFiles } = again);
-      return again;
-    },
-    clock: systemClock,
-    random: systemRandom,
-    ...(await makeSystem(config)),
-    log,
-    version: VERSION,
-    nodeVersion: process.versions.node,
-    resources: resources(),
-    processUse: processUseOf(process, resources().descriptors),
-    recentLines,
-    otel: otelExport(process.env),
-    logLinesDropped: () => sink.dropped,
-  });
-  process.on('unhandledRejection', (reason) => {
-    gateway.onFault(reason);
-  });
-  obeySignals(signals, gateway, log);
-  const files = [options.config.file, options.config.live].filter((file) => file !== '');
-  const watched = (): readonly string[] => [...files, ...watchedFiles];
-  const stopped = gateway.stopped().then(() => sink.flush(systemClock, FLUSH_MS));
-  inBackground(
-    stopped.then(() => process.exit(EXIT.OK)),
-    (error) => fail(EXIT.SOFTWARE, `pith: could not stop cleanly: ${errorText(error)}\n`),
-  );
-  if (config.log.level === 'debug') {
-    const { describeRoutes } = await import('./cli/routes.ts');
-    for (const line of describeRoutes(config).trimEnd().split('\n')) log.debug(line);
-  }
-  try {
-    await gateway.start();
-  } catch (error) {
-    fail(EXIT.OS, `pith: ${errorText(error)}\n`);
-  }
-  const { readyFd } = supervision;
-  if (readyFd !== undefined && gateway.state === 'ready') tellReady(readyFd, gateway, log);
-  if (!config.reload.watch) return;
-  watchFiles(watched, systemClock, (file) => {
-    inBackground(gateway.reload(`${file} has changed`), () => {});
-  });
-}
-
-/** Until now each of them ended the process at once. */
-function obeySignals(signals: Signals, gateway: Gateway, log: Log): void {
-  signals.reload = () => {
-    gateway.reloadCertificates();
-    inBackground(gateway.reload('SIGHUP'), () => {});
-  };
-  signals.unused = (name) => {
-    log.warn(`${name} is ignored`);
-  };
-  let stops = 0;
-  // Its end, and its fault, is that of `stopped`.
-  const drain = (): void =>
-    inBackground(
-      gateway.drain(() => stops > 1),
-      () => {},
-    );
-  signals.stop = () => {
-    stops++;
-    if (stops === 1) drain();
-  };
-  // Not a second SIGTERM where the parent has sent one before its end.
-  signals.orphaned = () => {
-    log.warn('stdin has ended, so the parent is gone: stopping');
-    drain();
-  };
-}
-
-function tellReady(readyFd: number, gateway: Gateway, log: Log): void {
-  const { id, addresses } = gateway;
-  const facts = { gateway: id, version: VERSION, pid: process.pid, ...addresses };
-  if (!writeReady(readyFd, { ...facts, notReady: gateway.notReady() }))
-    log.warn({ fd: readyFd }, 'nobody reads --ready-fd');
-}
-
 async function client(args: readonly string[]): Promise<void> {
   const { runClient } = await import('./cli/client.ts');
   const { stdin, stdout, stderr } = process;
@@ -308,24 +196,6 @@ async function mockBackend(args: readonly string[]): Promise<void> {
     process.on('SIGINT', resolve);
   });
   process.exit(await runMockBackend({ args, stdout, stderr, clock: systemClock, stopped }));
-}
-
-/** What this process may use. */
-function resources(): GatewayParts['resources'] {
-  const report = process.report.getReport() as {
-    userLimits?: { open_files?: { soft: number | 'unlimited' } };
-  };
-  const soft = report.userLimits?.open_files?.soft ?? 1_024;
-  return {
-    memoryBytes: Math.min(totalmem(), process.constrainedMemory() || Infinity),
-    descriptors: soft === 'unlimited' ? 1_000_000 : soft,
-  };
-}
-
-/** A terminal paused with Ctrl-S would block the whole process: Node writes to terminals synchronously. */
-function neverWaitFor(stdout: NodeJS.WriteStream): void {
-  const { _handle: handle } = stdout as { _handle?: { setBlocking?(on: boolean): void } };
-  if (stdout.isTTY) handle?.setBlocking?.(false);
 }
 
 function print(text: string): void {

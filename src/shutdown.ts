@@ -62,6 +62,8 @@ export type ShutdownParts = {
   readonly processUse?: ProcessUse;
   /** The start, which may still be under way; it may reject. */
   readonly started: () => Promise<void>;
+  /** Where there are several processes: all have closed their sessions. */
+  readonly othersDrained?: Promise<void> | undefined;
   /** Is told once sessions are closed and backends have been told. */
   readonly drained: () => void;
 };
@@ -76,6 +78,7 @@ export class Shutdown {
   readonly #begun = Promise.withResolvers<{ readonly drain: Promise<Drained> }>();
   #drain: Promise<Drained> | null = null;
   #state: 'draining' | 'stopped' | null = null;
+  #forced: number | null = null;
 
   constructor(parts: ShutdownParts) {
     this.#parts = parts;
@@ -84,6 +87,11 @@ export class Shutdown {
   /** null: nobody has asked for it. */
   get state(): 'draining' | 'stopped' | null {
     return this.#state;
+  }
+
+  /** Sessions that were closed because the budget was over; null: not all are closed yet. */
+  get forced(): number | null {
+    return this.#forced;
   }
 
   /** Resolves when it is asked for: a start that is under way should end. */
@@ -152,7 +160,10 @@ export class Shutdown {
       hurry,
     );
     this.#parts.metrics.add('pith_drain_forced_total', [], drained.forced);
+    this.#forced = drained.forced;
     this.#sessionsGone.resolve(drained);
+    // Until then the ports of operators answer for all.
+    await this.#parts.othersDrained;
     await this.#close();
     log.info(drained, 'stopped');
     return drained;

@@ -137,6 +137,12 @@ export class GatewayWatch {
     this.#restatement?.stop();
   }
 
+  /** The process of another gateway has ended, as whoever has started it says: it is lost. */
+  gone(gateway: string): void {
+    const lost = this.#others.gone(gateway);
+    if (lost !== null && this.#parts.connector.up) this.#announce(lost);
+  }
+
   /** Others that are alive as far as is known. */
   get size(): number {
     return this.#others.size;

@@ -88,6 +88,15 @@ export class WatchedGateways {
     if (typeof gateway === 'string') this.#watched.delete(gateway);
   }
 
+  /** Whoever has started it says that it is gone: nobody has to wait until it was silent for long. null: that was known. */
+  gone(gateway: string): WatchedGateway | null {
+    const known = this.#watched.get(gateway);
+    if (known === undefined || known.lostTerm > 0) return null;
+    known.silentMs = Math.max(known.silentMs, LOST_AFTER_MS);
+    known.dueMs = known.silentMs + AGAIN_MS;
+    return known;
+  }
+
   has(gateway: string): boolean {
     return this.#watched.has(gateway);
   }

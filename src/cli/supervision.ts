@@ -84,6 +84,8 @@ export type ReadyFacts = {
   readonly healthPort: number;
   /** Why `/readyz` says no; empty: it says yes. */
   readonly notReady: readonly string[];
+  /** With `workers` above 1: each gateway and its process; `gateway` is the first, and `pid` their parent. */
+  readonly workers?: readonly { readonly gateway: string; readonly pid: number }[];
 };
 
 /** Writes one line, and closes the descriptor. @returns Whether somebody can read it. */

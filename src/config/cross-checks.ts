@@ -38,6 +38,7 @@ export function crossCheck(tree: unknown): CrossChecks {
   checkNats(sections, report, warn);
   checkConsul(sections, report);
   checkFleet(sections, report);
+  checkWorkers(sections, report, warn);
   checkAuth(sections, report);
   checkJwt(sections, report);
   checkResume(sections, report);
@@ -121,6 +122,47 @@ function checkFleet({ known: { bus, drain, generation } }: Sections, report: Rep
   for (const key of ['generations', 'rebalance'] as const)
     if (drain?.[key] === true)
       report(['drain', key], 'needs a NATS bus, on which gateways hear each other; set bus: nats://host:4222'); // prettier-ignore
+}
+
+/** What several processes on one set of ports cannot do. */
+function checkWorkers(
+  { known: { workers = 1, bus, limits, consul }, backends }: Sections,
+  report: Report,
+  warn: Report,
+): void {
+  if (workers === 1) return;
+  if (bus !== undefined && parseBus(bus).kind === 'embedded')
+    report(
+      ['workers'],
+      'more than 1 needs a NATS bus, by which the workers reach the players of each other; set bus: nats://host:4222, or leave workers at 1',
+    );
+  if (consul?.register === true)
+    report(['consul', 'register'], 'needs workers: 1, as all workers have the same address');
+  for (const [name, backend] of backends) {
+    if (backend?.kind === 'dial_in')
+      report(
+        ['backends', name],
+        'a backend that dials in reaches only one worker; leave workers at 1, or let the gateway connect to it (grpc, nats, http)',
+      );
+    if (backend?.kind === 'ipc')
+      warn(
+        ['workers'],
+        `backend "${name}" is on this machine: a sidecar is meant to be small, and does with one worker`,
+      );
+  }
+  if (limits === undefined || workers === 'auto') return;
+  const { outbox, outboxes, packet, inflate, unfinished, in_flight_bytes: bodies } = limits;
+  const shares = [
+    ['outboxes', outboxes, outbox],
+    ['unfinished', unfinished, 2 * packet],
+    ['in_flight_bytes', bodies, Math.max(packet, inflate)],
+  ] as const;
+  for (const [key, whole, least] of shares)
+    if (whole !== 'auto' && whole >= least && whole < workers * least)
+      report(
+        ['limits', key],
+        `is too little for ${workers} workers, of which each has its share: at least ${workers * least} bytes`,
+      );
 }
 
 function checkConsul({ known: { consul, control } }: Sections, report: Report): void {

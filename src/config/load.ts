@@ -1,6 +1,5 @@
 /** YAML text, PITH_ variables and flags in; a checked, frozen configuration out, or everything that is wrong. */
 import { isAbsolute, join } from 'node:path';
-import { findUnavailable } from './unavailable-keys.ts';
 import { crossCheck } from './cross-checks.ts';
 import { type ParsedDocument, parseYaml } from './document.ts';
 import { isReloadedKey } from './changes.ts';
@@ -85,16 +84,14 @@ export function loadConfig(sources: ConfigSources): LoadResult {
 
   const parsed = configSchema.safeParse(tree, { error: schemaErrors });
   const crossChecks = crossCheck(tree);
-  const unavailable = findUnavailable(tree, configSchema);
   const findings = [
     ...(parsed.success ? [] : findingsOf(parsed.error.issues, configSchema, tree)),
-    ...unavailable,
     ...crossChecks.problems,
     ...unreadable(named, sources.checkPath),
   ];
-  // Consequences of a reference without a value, an unknown key, or one of a later release are not reported as well.
+  // Consequences of a reference without a value, or an unknown key are not reported as well.
   const isCause = (finding: Finding): boolean => finding.isKey === true;
-  const causes = [...refused, ...unavailable, ...findings.filter(isCause)];
+  const causes = [...refused, ...findings.filter(isCause)];
   const meant = findings.filter(
     (finding) => !causes.some((other) => other !== finding && startsWith(finding.path, other.path)),
   );

@@ -17,6 +17,7 @@ import {
   size,
   text,
   texts,
+  wholeNumber,
 } from './fields.ts';
 import { authSchema } from './schema-auth.ts';
 import { backendsSchema } from './schema-backends.ts';
@@ -275,7 +276,14 @@ export const configSchema = z.strictObject({
   consul: consulSchema,
   blocks: blocksSchema,
   maintenance: maintenanceSchema,
-  workers: integer(1, 'Processes that share the listeners, 1 to 256.', { min: 1, max: 256 }),
+  workers: z
+    .union([z.literal('auto'), wholeNumber({ min: 1, max: 256 })], {
+      error: 'expected auto, or a whole number from 1 to 256',
+    })
+    .prefault(1)
+    .describe(
+      'Processes that share the ports and the limits, each a gateway of its own, 1 to 256; auto: one for each core that the container may use. Needs NATS as bus. Not for a sidecar.',
+    ),
 });
 
 /** The configuration as the gateway reads it: durations in milliseconds, sizes in bytes. */

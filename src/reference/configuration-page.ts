@@ -4,7 +4,6 @@ import { z } from 'zod';
 import { RELOADED_KEYS } from '../config/changes.ts';
 import { configSchema } from '../config/schema.ts';
 import { inspect, type KeyInfo, listKeys, optionsOf } from '../config/schema-tree.ts';
-import { NOT_YET_AVAILABLE } from '../config/unavailable-keys.ts';
 import { code, heading, page, prose, table, WRITTEN } from './markdown.ts';
 
 const HEAD = ['key', 'what it may be', 'default', 'meaning'];
@@ -77,14 +76,11 @@ function rowsOf(schema: z.core.$ZodType, path: string): string[][] {
 }
 
 function row({ path, about, fallback, schema }: KeyInfo): string[] {
-  const later = NOT_YET_AVAILABLE.some((one) => one.path === path)
-    ? ' Not in this release, but for its default.'
-    : '';
   return [
     `${code(path)}${isReloaded(path) ? ' ↻' : ''}`,
     typeOf(schema),
     fallback === undefined ? '' : code(defaultText(fallback)),
-    `${prose(about)}${later}`,
+    prose(about),
   ];
 }
 

@@ -85,11 +85,13 @@ export type LogOptions = {
   readonly alsoTo?: Pick<RecentLines, 'take'>;
   /** `log.client_ip`; absent: full. */
   readonly clientIp?: ClientIp;
+  /** The number of the worker, in every line; absent: there is one process. */
+  readonly worker?: number | undefined;
 };
 
 export function makeLog(options: LogOptions): Log {
   const { clock } = options;
-  const { alsoTo, clientIp = 'full', format } = options;
+  const { alsoTo, clientIp = 'full', format, worker } = options;
   const write = (line: string): void => {
     options.write(format === 'json' ? line : prettyLine(line));
     alsoTo?.take(line);
@@ -97,7 +99,7 @@ export function makeLog(options: LogOptions): Log {
   return pino(
     {
       level: options.level,
-      base: null,
+      base: worker === undefined ? null : { worker },
       timestamp: () => `,"time":"${new Date(clock.wallNow()).toISOString()}"`,
       formatters: {
         level: (label) => ({ level: label }),
@@ -132,18 +134,23 @@ function prettyLine(json: string): string {
   return `${String(time).slice(11, 23)} ${String(level).padEnd(5)} ${String(msg)} ${fields.join('')}\n`;
 }
 
-/** The log of a process, on its standard output. A reader that goes away does not take the gateway down. */
+/**
+ * The log of a process, on its standard output. A reader that goes away does not take the gateway down.
+ *
+ * @param worker Its number, if it is one of several.
+ */
 export function logOn(
   stdout: LogOutput & { readonly isTTY?: boolean; on(event: 'error', fn: () => void): unknown },
   { level, format, client_ip: clientIp }: LogConfig,
   clock: Clock,
+  worker?: number,
 ): { log: Log; sink: LogSink; recentLines: RecentLines } {
   const recentLines = new RecentLines();
   const sink = new LogSink(stdout, (dropped) => {
     log.warn({ dropped }, 'log lines dropped; stdout was not read in time');
   });
   const log = makeLog({
-    ...{ clock, level, clientIp },
+    ...{ clock, level, clientIp, worker },
     format: format === 'auto' ? (stdout.isTTY ? 'pretty' : 'json') : format,
     write: (line) => {
       sink.write(line);

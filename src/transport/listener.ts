@@ -11,6 +11,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { AcceptPace } from './accept-pace.ts';
+import type { MakeAcceptor } from './acceptor.ts';
 import type { AddressLimit } from './address-limit.ts';
 import type { PendingConnection } from './pending-connection.ts';
 import type { ServerTls } from './certificate.ts';
@@ -58,6 +59,8 @@ export type ListenerParts = {
   readonly addressLimit: AddressLimit;
   /** The same. */
   readonly pace: AcceptPace;
+  /** Where its connections come from; absent: it listens itself. */
+  readonly acceptor?: MakeAcceptor | undefined;
 };
 
 /** A listening port for clients. */
@@ -97,9 +100,17 @@ export class Listener implements ClientListener {
       // Where a trusted proxy connects from says nothing about where its client is.
       if (trusted.has(pending.remoteAddress)) return null;
       if (isBlocked(pending.remoteAddress)) return { why: 'blocked', detail: '' };
-      if (addressLimit.enter(pending)) return null;
-      const detail = `limits.connections_per_address is ${addressLimit.max}`;
-      return { why: 'address_limit', detail };
+      const refused = (): Refused => {
+        return {
+          why: 'address_limit',
+          detail: `limits.connections_per_address is ${addressLimit.max}`,
+        };
+      };
+      const onOver = (): void => {
+        const { why, detail } = refused();
+        this.#port.refuse(pending, why, detail);
+      };
+      return addressLimit.enter(pending, onOver) ? null : refused();
     };
     this.#options = options;
     this.#accept = accept;

@@ -2,17 +2,19 @@
  * One listening port, whatever protocol it speaks. A connection has a deadline to show what it wants, and their number
  * is limited; the same code serves the ports for clients and all others.
  */
-import net, { type AddressInfo, type Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 
 import { errorText } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { AcceptPace } from './accept-pace.ts';
+import { type Acceptor, type MakeAcceptor, OwnAcceptor, type PortAddress } from './acceptor.ts';
 import { PendingConnection } from './pending-connection.ts';
-import { WRITE_HIGH_WATER_MARK } from './outflow.ts';
 import { type RawHandle, socketOn } from './raw-handle.ts';
 import { RefusalLog, type Refused, type RefusedConnection } from './refused.ts';
+
+export type { PortAddress };
 
 /** Connections that the kernel queues for us: the restart of a fleet sends thousands at once. */
 const BACKLOG = 4_096;
@@ -21,11 +23,6 @@ export const HELD_MS_MAX = 60_000;
 export const HELD_BYTES_MAX = 16_384;
 /** Longer texts from a client are cut in the log. */
 const DETAIL_CHARS_MAX = 200;
-
-/** Where a port listens; `path`: a Unix socket. */
-export type PortAddress =
-  | { readonly host: string; readonly port: number }
-  | { readonly path: string };
 
 /** Waits until something listens. @throws {Error} naming `key` of the configuration, whose address cannot be bound. */
 export async function listenOrExplain(
@@ -64,6 +61,8 @@ export type PortParts = {
   readonly wheel: TimerWheel;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Where its connections come from; absent: it listens itself. */
+  readonly acceptor?: MakeAcceptor | undefined;
 };
 
 /** The first bytes of `socket`, which is paused: the pending one, or TLS on it. To take it over, call `settle`. */
@@ -75,43 +74,37 @@ export class Port {
   readonly #metrics: Metrics;
   readonly #wheel: TimerWheel;
   readonly #refusals: RefusalLog;
-  readonly #server: net.Server;
+  readonly #acceptor: Acceptor;
   /** Connections that have not been taken over, the longest wait first; each with its `close` listener. */
   readonly #connections = new Map<PendingConnection, () => void>();
   readonly #sockets = new Set<Socket>();
 
-  constructor(options: PortOptions, { wheel, log, metrics }: PortParts, serve: Serve) {
+  constructor(options: PortOptions, parts: PortParts, serve: Serve) {
+    const { wheel, log, metrics, acceptor = (door) => new OwnAcceptor(door) } = parts;
     this.#options = options;
     this.#serve = serve;
     this.#metrics = metrics;
     this.#wheel = wheel;
     this.#refusals = new RefusalLog(options.name, log, wheel);
-    const given = { noDelay: true, highWaterMark: WRITE_HIGH_WATER_MARK };
-    this.#server = net.createServer(given, (socket) => {
-      this.#take(socket);
+    this.#acceptor = acceptor({
+      take: (socket) => {
+        this.#take(socket);
+      },
+      failed: (error) => {
+        this.#noteRefusal('accept_failed', '', error.message);
+      },
     });
   }
 
   /** Rejects with the operating system's error. */
   async listen(address: PortAddress): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      const backlog = Math.min(BACKLOG, Math.ceil(this.#options.crowdedAt / 2));
-      this.#server.listen({ ...address, backlog }, () => {
-        this.#server.off('error', reject);
-        // Otherwise one connection that the system cannot hand over would end the process. [accept(2)]
-        this.#server.on('error', (error) => {
-          this.#noteRefusal('accept_failed', '', error.message);
-        });
-        resolve();
-      });
-    });
+    const backlog = Math.min(BACKLOG, Math.ceil(this.#options.crowdedAt / 2));
+    await this.#acceptor.listen(address, backlog);
   }
 
   /** null: not listening yet, or on a Unix socket. */
   get address(): AddressInfo | null {
-    const address = this.#server.address();
-    return typeof address === 'string' ? null : address;
+    return this.#acceptor.address;
   }
 
   /** Connections that have not been taken over. */
@@ -126,7 +119,7 @@ export class Port {
 
   /** Takes no new connections; open ones stay. */
   stopAccepting(): void {
-    this.#server.close();
+    this.#acceptor.stop();
   }
 
   /** Closes connections that have not been taken over. */
@@ -147,11 +140,7 @@ export class Port {
 
   /** Resolves when no connection is left and no new one can come. */
   ended(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#server.close(() => {
-        resolve();
-      });
-    });
+    return this.#acceptor.ended();
   }
 
   /** A connection that another process has taken over before: it counts here, and is paused. */

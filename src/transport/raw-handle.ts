@@ -19,10 +19,14 @@ export function rawHandleOf(socket: Socket): RawHandle | null {
   return handle ?? null;
 }
 
-/** A connected socket that nothing has been read from in this process, and nothing is until `resume`. */
-export function socketOn(handle: RawHandle): Socket {
+/**
+ * A connected socket that nothing has been read from in this process.
+ *
+ * @param isPaused Nothing is until `resume`; false: as one that a server of this process has accepted.
+ */
+export function socketOn(handle: RawHandle, isPaused = true): Socket {
   // `handle` and `pauseOnCreate` are Node's own, for its servers and children.
-  const options = { handle, pauseOnCreate: true, highWaterMark: WRITE_HIGH_WATER_MARK };
+  const options = { handle, pauseOnCreate: isPaused, highWaterMark: WRITE_HIGH_WATER_MARK };
   return new net.Socket(options as object);
 }
 

@@ -177,7 +177,8 @@ function makePort(name: keyof ControlPorts, parts: ControlParts): MakePort {
     label: name,
   };
   return (serve) => {
-    const port = new OperatorPort(options, tls, parts, serve);
+    const acceptor = parts.worker?.acceptorOf(name);
+    const port = new OperatorPort(options, tls, { ...parts, acceptor }, serve);
     metrics.watch('pith_port_connections', [name], () => port.open);
     return port;
   };

@@ -57,6 +57,8 @@ export type Listeners = {
   readonly all: readonly ClientListener[];
   /** Of all sessions, those that are open too, and of connections that come. */
   setLimits(config: Config): void;
+  /** Connections of clients, those that are no sessions yet included. */
+  connections(): number;
 };
 
 /** @throws {Error} when a Pomelo project's files cannot be used. */
@@ -82,10 +84,10 @@ export function makeListeners(parts: ListenersParts): Listeners {
   const common = { gatewayId, wheel, relay, registry, report, outboxes, fanouts, unfinished };
   let sessionsEver = 0;
   const setters: ((config: Config) => void)[] = [];
+  const opened = (): number => listeners.reduce((sum, one) => sum + one.waiting, registry.size);
   // Those that are not sessions yet have their place.
-  const hasRoom = (): boolean =>
-    listeners.reduce((sum, { waiting }) => sum + waiting, registry.size) < capacity.connections;
-  const addressLimit = new AddressLimit(config.limits.connections_per_address);
+  const hasRoom = (): boolean => opened() < capacity.connections;
+  const addressLimit = new AddressLimit(config.limits.connections_per_address, parts.worker);
   const pace = new AcceptPace(parts, config.limits.accepts_per_second);
   metrics.watch('pith_accepts_waiting', [], () => pace.waiting);
   metrics.watch('pith_accepts_delayed_total', [], () => pace.delayed);
@@ -106,10 +108,10 @@ export function makeListeners(parts: ListenersParts): Listeners {
       Object.assign(limits, { ...limitsOf(next, dialect), outbox: limits.outbox });
       Object.assign(limits.outbox, limitsOf(next, dialect).outbox);
     });
-    const shared = { ...common, auth, dialect, limits };
+    const made = { ...common, auth, dialect, limits };
     const accept: Accept = (connection) => {
       connection.counts = report.traffic.bytesOf(connection.transport);
-      const session = new Session(shared, connection, ++sessionsEver, clock.wallNow());
+      const session = new Session(made, connection, ++sessionsEver, clock.wallNow());
       registry.add(session);
       metrics.add('pith_connections_accepted_total', [connection.transport]);
       session.begin(config.auth.mode !== 'none');
@@ -118,11 +120,13 @@ export function makeListeners(parts: ListenersParts): Listeners {
     return network.makeListener(optionsOf(config, listen), {
       ...parts,
       ...{ accept, mayAccept, addressLimit, pace },
+      acceptor: parts.worker?.acceptorOf(`listen[${i}]`),
       isBlocked: (address: string) => blocks.refusesAddress(address),
     });
   });
   return {
     all: listeners,
+    connections: opened,
     setLimits: (next) => {
       for (const set of setters) set(next);
       pace.perSecond = next.limits.accepts_per_second;

@@ -9,8 +9,10 @@ import type { Registry } from '../session/registry.ts';
 import type { LevelSwitch } from '../telemetry/level-switch.ts';
 import { Profiler } from '../telemetry/profiler.ts';
 import type { Live } from '../reload/reload.ts';
+import { makeOfProcess, type OfProcessParts } from './worker.ts';
 
-export type OwnGatewayParts = Pick<OwnGateway, 'info' | 'drain' | 'reload'> & {
+export type OwnGatewayParts = OfProcessParts & {
+  readonly info: OwnGateway['info'];
   readonly live: Live;
   /** URLs of the clients' listeners, in the order of `listen`, with real ports. */
   readonly clients: () => readonly string[];
@@ -25,9 +27,8 @@ export function makeOwnGateway(parts: OwnGatewayParts): OwnGateway {
     info: () => parts.info(),
     profiler: new Profiler(),
     playground: () => playgroundOf(live.config, parts.clients()),
-    drain: (options) => parts.drain(options),
     config: () => maskSecrets(live.config),
-    reload: () => parts.reload(),
+    ...makeOfProcess(parts),
     setLogLevel(level, lastsMs) {
       logLevel.set(level, lastsMs);
     },

@@ -9,6 +9,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { Live } from '../reload/reload.ts';
 import type { Kinds } from './kinds.ts';
+import type { OwnWorker } from '../workers/own-worker.ts';
 import type { Network } from './network.ts';
 
 export type Shared = {
@@ -30,4 +31,6 @@ export type Shared = {
   readonly network: Network;
   /** Has loaded what `config` needs. */
   readonly kinds: Kinds;
+  /** The process is one of several that serve together; absent: it is the only one. */
+  readonly worker?: OwnWorker | undefined;
 };

@@ -15,7 +15,10 @@ export const AMBIENT_ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ],
   'random.ts': ['Math.random', 'randomBytes', 'systemRandom'],
   // Where a process begins.
-  'main.ts': ['systemClock', 'systemRandom', 'process'],
+  'main.ts': ['systemClock', 'process'],
+  'serve.ts': ['systemClock', 'systemRandom'],
+  'serve-worker.ts': ['systemClock', 'process'],
+  'serving.ts': ['systemClock', 'systemRandom', 'process'],
   // The process is about to exit: no timer would fire any more.
   'cli/write-all.ts': ['Atomics.wait'],
   'cli/check-files.ts': ['systemClock'],

@@ -35,7 +35,16 @@ export const FOR_ALL = [
 ];
 
 /** Where a run begins: `*` leaves these out. */
-export const ENTRY = ['main.ts', 'gateway.ts', 'shutdown.ts', 'wiring/', 'cli/'];
+export const ENTRY = [
+  'main.ts',
+  'serve.ts',
+  'serve-worker.ts',
+  'serving.ts',
+  'gateway.ts',
+  'shutdown.ts',
+  'wiring/',
+  'cli/',
+];
 
 /** What counts and logs: for every row but protocol, routing, config and the files that import nothing. */
 const SEEN = ['telemetry/metrics.ts', 'telemetry/log.ts'];
@@ -131,9 +140,13 @@ export const RULES: Rules = {
   'wiring/':    ['*', 'node:crypto', 'node:fs', 'node:path', 'node:util'],
   'shutdown.ts': ['session/', 'type bus/', 'type placement/', 'type control/', 'type discovery/', 'faults.ts', 'type reload/', 'type telemetry/', 'type timer-wheel.ts', 'type transport/', 'type wiring/'],
   'gateway.ts': ['*', 'shutdown.ts', 'wiring/'],
+  'workers/':   ['type config/', 'type control/gateway-methods.ts', 'type reload/reload.ts', 'type transport/acceptor.ts', 'type transport/address-limit.ts', 'transport/raw-handle.ts', 'node:net', ...SEEN],
   'cli/':       ['failures/', 'node:fs/promises', 'reference/', 'auth/jwt/own-keys.ts', 'explain/', 'client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'orders/blocks-file.ts', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:child_process', 'node:readline', 'node:stream', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
   'signals.ts': [],
-  'main.ts':    ['gateway.ts', 'signals.ts', 'wiring/network.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os'],
+  'serving.ts': ['gateway.ts', 'wiring/network.ts', 'config/', 'telemetry/', 'cli/', 'node:os'],
+  'serve.ts':   ['serving.ts', 'type gateway.ts', 'type signals.ts', 'workers/', 'config/', 'type reload/reload.ts', 'type telemetry/', 'cli/', 'node:child_process', 'node:os'],
+  'serve-worker.ts': ['serving.ts', 'type gateway.ts', 'type signals.ts', 'workers/', 'config/', 'type telemetry/'],
+  'main.ts':    ['serve.ts', 'serve-worker.ts', 'signals.ts', 'workers/words.ts', 'config/', 'cli/', 'node:fs'],
 };
 
 /** What is behind each row of RULES, in a sentence. With RULES it is the table of src/README.md. */
@@ -208,7 +221,11 @@ export const WHAT: Readonly<Record<string, string>> = {
   'gateway.ts': 'builds all parts and starts them in order',
   'cli/':       'the command line: arguments, help, completion, the client, the mock backend, the demo, what `init` writes and `check` prints',
   'signals.ts': 'what the process does when it is sent a signal',
-  'main.ts':    'the process: arguments, signals, exit code',
+  'workers/':   'several processes that serve as one: their parent, the channel to it, and who gets which connection',
+  'serving.ts': 'what every process of `pith serve` has: its log, its gateway, its exit code',
+  'serve.ts':   '`pith serve`: one gateway, or a parent and its workers; signals, exit codes',
+  'serve-worker.ts': 'one of those workers',
+  'main.ts':    'the process: arguments, commands',
 };
 
 /** Names that say nothing about what is inside, and so collect everything. */

@@ -136,11 +136,11 @@ describe('the table of src/README.md', () => {
       '| folder or file | what | may import from | packages |',
       '| --- | --- | --- | --- |',
       '| `a/` | one | b, top.ts; parts of d; types of c | ws, zod (types) |',
-      '| `b/` | two | everything but main.ts, gateway.ts, shutdown.ts, wiring, cli |  |',
+      '| `b/` | two | everything but main.ts, serve.ts, serve-worker.ts, serving.ts, gateway.ts, shutdown.ts, wiring, cli |  |',
       '| `c/` | three | – |  |',
       '| `d/` | four | a, a/b |  |',
       '| `d/h/` | five | what `d/` may; b |  |',
-      '| `wiring/` | six | everything but main.ts, gateway.ts, shutdown.ts, cli |  |',
+      '| `wiring/` | six | everything but main.ts, serve.ts, serve-worker.ts, serving.ts, gateway.ts, shutdown.ts, cli |  |',
     ]);
   });
 });
@@ -308,7 +308,8 @@ describe('the check allows', () => {
     ['bus/reply-bus.ts', '../upstream/nats/subjects.ts'],
     ['control/server.ts', 'grpc-health-check'],
     ['gateway.ts', './upstream/grpc/channel.ts'],
-    ['main.ts', './gateway.ts'],
+    ['main.ts', './serve.ts'],
+    ['serving.ts', './gateway.ts'],
   ])('%s -> %s', (file, name) => {
     expect(check(file, `import { a } from '${name}';`)).toEqual([]);
   });

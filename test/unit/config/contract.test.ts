@@ -1,9 +1,8 @@
 // The shipped pith.yaml, the schema and the defaults say the same.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { isNode, LineCounter, parse, parseDocument } from 'yaml';
+import { parse } from 'yaml';
 import { z } from 'zod';
-import { NOT_YET_AVAILABLE } from '../../../src/config/unavailable-keys.ts';
 import { type Config, configSchema } from '../../../src/config/schema.ts';
 import { listKeys } from '../../../src/config/schema-tree.ts';
 import { loadConfig } from '../../../src/config/load.ts';
@@ -77,20 +76,6 @@ test('pith.yaml shows every key of the schema', () => {
     .filter((path) => !shownOtherwise.test(path) && !isShown(path));
   expect(missing).toEqual([]);
   expect(listKeys(configSchema).length).toBeGreaterThan(100);
-});
-
-test('pith.yaml marks as later what this release does not have, and nothing else', () => {
-  const lineCounter = new LineCounter();
-  const document = parseDocument(text, { lineCounter });
-  const lineOf = (path: string): number => {
-    const segments = path.replaceAll('[]', '.0').split('.');
-    const node = document.getIn(segments, true);
-    return isNode(node) ? lineCounter.linePos(node.range![0]).line : 0;
-  };
-  const later = text.split('\n').flatMap((line, at) => (/#.*\blater\b/.test(line) ? at + 1 : []));
-  const unavailable = new Set(NOT_YET_AVAILABLE.map(({ path }) => lineOf(path)));
-  // The first line explains the mark.
-  expect(later.slice(1)).toEqual([...unavailable].sort((a, b) => a - b));
 });
 
 test('every key says what it is for', () => {

@@ -138,7 +138,11 @@ const refused: [env: Record<string, string>, yaml: string, expected: string][] =
     '',
     'PITH_BACKENDS__CHAT__MODE: backends.chat: expected exactly one of grpc, nats, http, ipc, reply, gate, dial_in',
   ],
-  [{ PITH_WORKERS: '2' }, '', 'PITH_WORKERS: workers: not yet available; leave it out'],
+  [
+    { PITH_WORKERS: '2' },
+    '',
+    'PITH_WORKERS: workers: more than 1 needs a NATS bus, by which the workers reach the players of each other; set bus: nats://host:4222, or leave workers at 1',
+  ],
   [
     { PITH_CONTROL__LISTEN: '0.0.0.0:7070' },
     '',

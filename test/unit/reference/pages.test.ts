@@ -68,7 +68,6 @@ describe('says', () => {
     ['what is secret', 'configuration.md', '| `control.token` ↻ | text, secret | `""` | '],
     ['what a path is', 'configuration.md', '| `blocks.file` ↻ | path | `""` | '],
     ['numbers in a map', 'configuration.md', '| `backends.<name>.weights` ↻ | map of whole numbers, 1 to 1000 | `{}` | '],
-    ['what is not there yet', 'configuration.md', ' Not in this release, but for its default. |\n'],
     ['that a key has no default', 'configuration.md', '| `routes[].match` ↻ | text |  | Which routes: '],
     ['the labels of a metric', 'metrics.md', '| `pith_requests_total` | counter | `backend`, `outcome` | Messages relayed, by outcome. |'],
     ['its buckets', 'metrics.md', ' Buckets: 0.001, 0.0025, '],

@@ -1,0 +1,129 @@
+/**
+ * The parent's listening sockets, one for each port, and who gets their connections: of clients the worker with the
+ * fewest, of the other ports the first worker that is there.
+ */
+import net, { type Socket } from 'node:net';
+
+import { type RawHandle, rawHandleOf } from '../transport/raw-handle.ts';
+import { isOfClients, type ListenAsk, type Listening } from './words.ts';
+
+/** Connections at one door that wait for a worker; more are closed. */
+const HELD_MAX = 1_024;
+
+/** A worker as the doors see it. */
+export interface Keeper {
+  /** By who should get a connection of a client: the least; null: not now. */
+  readonly load: number | null;
+  /** Hands it over. */
+  take(door: string, handle: RawHandle): void;
+}
+
+type Door = {
+  readonly name: string;
+  readonly server: net.Server;
+  readonly listening: Promise<Listening>;
+  readonly keepers: Set<Keeper>;
+  held: RawHandle[];
+};
+
+export class Doors {
+  readonly #doors = new Map<string, Door>();
+  readonly #onFault: (door: string, error: Error) => void;
+  /** Of equals the one after the last takes the next. */
+  #turn = 0;
+
+  /** @param onFault A connection could not be taken, or nobody was there to take it. */
+  constructor(onFault: (door: string, error: Error) => void) {
+    this.#onFault = onFault;
+  }
+
+  /** Listens unless it does already. Rejects with the operating system's error. */
+  async open({ door: name, address, backlog }: ListenAsk, keeper: Keeper): Promise<Listening> {
+    let door = this.#doors.get(name);
+    if (door === undefined) {
+      door = this.#make(name, address, backlog);
+      this.#doors.set(name, door);
+    }
+    const listening = await door.listening;
+    door.keepers.add(keeper);
+    const { held } = door;
+    door.held = [];
+    for (const handle of held) this.#hand(door, handle);
+    return listening;
+  }
+
+  /** This worker takes no more. Where none does, the port is closed, unless others are to come. */
+  shut(name: string, keeper: Keeper, isLast: boolean): void {
+    const door = this.#doors.get(name);
+    if (door === undefined) return;
+    door.keepers.delete(keeper);
+    if (door.keepers.size > 0 || !isLast) return;
+    door.server.close();
+    for (const handle of door.held) handle.close();
+    door.held = [];
+  }
+
+  /** It has gone. */
+  left(keeper: Keeper): void {
+    for (const { keepers } of this.#doors.values()) keepers.delete(keeper);
+  }
+
+  #make(name: string, address: ListenAsk['address'], backlog: number): Door {
+    // Nothing is read here: that is for whoever gets the connection.
+    const server = net.createServer({ pauseOnConnect: true, noDelay: true });
+    const { promise, resolve, reject } = Promise.withResolvers<Listening>();
+    const door: Door = { name, server, listening: promise, keepers: new Set(), held: [] };
+    server.once('error', reject);
+    server.listen({ ...address, backlog }, () => {
+      server.off('error', reject);
+      server.on('error', (error) => {
+        this.#onFault(name, error);
+      });
+      const bound = server.address();
+      resolve({ address: bound === null || typeof bound === 'string' ? null : bound });
+    });
+    server.on('connection', (socket) => {
+      const handle = takenFrom(socket);
+      if (handle !== null) this.#hand(door, handle);
+    });
+    return door;
+  }
+
+  #hand(door: Door, handle: RawHandle): void {
+    const keeper = isOfClients(door.name) ? this.#leastOf(door) : firstOf(door);
+    if (keeper !== undefined) keeper.take(door.name, handle);
+    else if (door.held.length < HELD_MAX) door.held.push(handle);
+    else {
+      handle.close();
+      this.#onFault(door.name, new Error('no worker is there to take the connection'));
+    }
+  }
+
+  #leastOf({ keepers }: Door): Keeper | undefined {
+    const all = [...keepers];
+    let least: Keeper | undefined;
+    let load = Infinity;
+    const first = this.#turn++;
+    for (let i = 0; i < all.length; i++) {
+      const keeper = all[(first + i) % all.length]!;
+      if (keeper.load === null || keeper.load >= load) continue;
+      least = keeper;
+      load = keeper.load;
+    }
+    return least ?? all[first % all.length];
+  }
+}
+
+/** One that takes newcomers knows best how things are. */
+function firstOf({ keepers }: Door): Keeper | undefined {
+  const all = [...keepers];
+  return all.find(({ load }) => load !== null) ?? all[0];
+}
+
+/** Takes the handle out of a socket that was accepted here; the socket is of no use any more. null: it has gone. */
+function takenFrom(socket: Socket): RawHandle | null {
+  const handle = rawHandleOf(socket);
+  (socket as unknown as { _handle: null })._handle = null;
+  socket.on('error', () => {});
+  return handle;
+}

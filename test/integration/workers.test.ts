@@ -1,0 +1,169 @@
+/** Several processes that serve as one (`workers`): the real program, its parent and its workers. */
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import { TestClient } from '../support/client.ts';
+import { startNats, type TestNats } from '../support/nats.ts';
+import { pith, type Served, serve } from '../support/serve.ts';
+import { eventually } from '../support/wait.ts';
+
+let nats: TestNats;
+
+beforeAll(async () => {
+  nats = await startNats();
+});
+
+afterAll(async () => {
+  await nats[Symbol.asyncDispose]();
+});
+
+const GATE = `
+backends: { gate: { reply: { code: 200 } } }
+routes: [{ match: "gate.>", backend: gate }]
+`;
+
+/** Resolves when all workers take clients. */
+async function serveBy(workers: number, more = ''): Promise<Served> {
+  const served = await serve(`workers: ${workers}\nbus: ${nats.url}\n${GATE}${more}`);
+  await served.logged('all workers are ready');
+  return served;
+}
+
+type Row = { gateway: string; sessions: number; sessions_max: number };
+
+/** What the gateways say of themselves. */
+async function gatewaysOf({ adminPort }: Served): Promise<Row[]> {
+  const answer = await fetch(`http://127.0.0.1:${adminPort}/v1/ListGateways`, {
+    method: 'POST',
+    body: '{}',
+  });
+  const { gateways } = (await answer.json()) as { gateways: Row[] };
+  return gateways.sort((a, b) => (a.gateway < b.gateway ? -1 : 1));
+}
+
+/** Process ids of the workers. */
+function workersOf({ running: { pid } }: Served): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  return children === '' ? [] : children.split(' ').map(Number);
+}
+
+async function connect({ port }: Served, count: number): Promise<TestClient[]> {
+  const clients: TestClient[] = [];
+  while (clients.length < count) {
+    const batch = Math.min(50, count - clients.length);
+    clients.push(
+      ...(await Promise.all(Array.from({ length: batch }, () => TestClient.connect(port)))),
+    );
+  }
+  return clients;
+}
+
+async function closeAll(clients: readonly TestClient[]): Promise<void> {
+  for (const client of clients) await client[Symbol.asyncDispose]();
+}
+
+const timeOf = (line: Record<string, unknown>): number => Date.parse(String(line['time']));
+
+describe('two workers', () => {
+  test('share the connections, each with an id of its own', async () => {
+    await using served = await serveBy(2);
+    const clients = await connect(served, 300);
+    try {
+      const rows = await gatewaysOf(served);
+      expect(rows.map(({ gateway }) => gateway)).toEqual([
+        expect.stringMatching(/^pith-w1-[A-Za-z0-9]{10}$/),
+        expect.stringMatching(/^pith-w2-[A-Za-z0-9]{10}$/),
+      ]);
+      for (const { sessions } of rows) {
+        expect(sessions).toBeGreaterThanOrEqual(135);
+        expect(sessions).toBeLessThanOrEqual(165);
+      }
+      expect(await clients[0]!.request('gate.a')).toEqual({ code: 200 });
+      expect(await clients[1]!.request('gate.a')).toEqual({ code: 200 });
+    } finally {
+      await closeAll(clients);
+    }
+  });
+
+  test('say in each line which of them it is', async () => {
+    await using served = await serveBy(2);
+    const lines = served.log().filter(({ msg }) => msg === 'listening');
+    expect(new Set(lines.map((line) => line['worker']))).toEqual(new Set([1, 2]));
+    expect(new Set(lines.map((line) => String(line['clients']))).size).toBe(1);
+  });
+
+  test.each(['SIGTERM', 'SIGINT'] as const)('drain at one %s, and end with 0', async (signal) => {
+    await using served = await serveBy(2);
+    const clients = await connect(served, 10);
+    served.running.kill(signal);
+    expect(await served.running.exited).toBe(0);
+    await Promise.all(clients.map((client) => client.ended));
+    const stopped = served.log().filter(({ msg }) => msg === 'stopped');
+    expect(stopped.map((line) => line['closed'])).toEqual([5, 5]);
+    expect(served.log().filter(({ msg }) => msg === 'draining all workers').length).toBe(1);
+  });
+
+  test('are begun again when one crashes, and the other says at once that it is lost', async () => {
+    await using served = await serveBy(2);
+    const nc = await nats.connect();
+    const heard: Record<string, unknown>[] = [];
+    nc.subscribe('pith.event.gateway.lost', {
+      callback: (_error, message) => {
+        heard.push(message.json());
+      },
+    });
+    await nc.flush();
+    const clients = await connect(served, 10);
+    const [before] = await gatewaysOf(served);
+    const [first] = workersOf(served);
+    process.kill(first!, 'SIGKILL');
+    const crashed = await served.logged('a worker has ended unexpectedly');
+    expect(crashed).toMatchObject({ level: 'error', signal: 'SIGKILL' });
+    await eventually(() => heard.length > 0, 'lost');
+    expect(heard[0]).toMatchObject({ gateway: crashed['gateway'] });
+    const lost = await served.logged('gateway lost');
+    // By silence it takes 7.5 s.
+    expect(timeOf(lost) - timeOf(crashed)).toBeLessThan(5_000);
+    expect(before!.sessions).toBe(5);
+    const again = await served.logged('the worker is ready again');
+    expect(again).toMatchObject({ worker: crashed['worker'] });
+    expect(again['gateway']).not.toBe(crashed['gateway']);
+    // Newcomers go to the one that has none.
+    const more = await connect(served, 5);
+    await eventually(async () => {
+      const rows = await gatewaysOf(served);
+      const alive = rows.filter(({ gateway }) => gateway !== crashed['gateway']);
+      return alive.length === 2 && alive.every(({ sessions }) => sessions === 5);
+    }, 'five on each');
+    await closeAll([...clients, ...more]);
+    await nc.close();
+  });
+});
+
+describe('workers', () => {
+  test('need a bus', async () => {
+    const { code, output } = await pith('check', '--set', 'workers=2');
+    expect(code).toBe(78);
+    expect(output).toContain(
+      'workers: more than 1 needs a NATS bus, by which the workers reach the players of each other; set bus: nats://host:4222, or leave workers at 1',
+    );
+  });
+
+  test('end in order when their parent is killed', async () => {
+    await using served = await serveBy(2);
+    const [client] = await connect(served, 1);
+    const pids = workersOf(served);
+    served.running.kill('SIGKILL');
+    await client!.ended;
+    const isAlive = (pid: number): boolean => {
+      try {
+        process.kill(pid, 0);
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    await eventually(() => !pids.some(isAlive), 'their end');
+    expect(served.log().filter(({ msg }) => msg === 'stopped').length).toBe(2);
+  });
+});
