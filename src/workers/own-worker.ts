@@ -5,12 +5,7 @@ import { inBackground } from '../background.ts';
 import { type Clock, within } from '../clock.ts';
 import type { DrainProgress, ReloadOutcome } from '../control/gateway-methods.ts';
 import type { SharedCount } from '../transport/address-limit.ts';
-import {
-  type Acceptor,
-  type Door,
-  type MakeAcceptor,
-  type PortAddress,
-} from '../transport/acceptor.ts';
+import type { Acceptor, Door, MakeAcceptor, PortAddress } from '../transport/acceptor.ts';
 import { type RawHandle, socketOn } from '../transport/raw-handle.ts';
 import { Channel, type ChannelEnd } from './channel.ts';
 import {
