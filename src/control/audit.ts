@@ -40,6 +40,7 @@ export class Audit {
 
   /** A stream that went on after its line is over. */
   writeEnd({ method, caller, startedAt, shown }: AuditedCall): void {
+    if (ruleOf(method).audited === 'none') return;
     const lastedMs = Math.round(this.#clock.now() - startedAt);
     const events = shown === undefined ? {} : { events: shown };
     this.#log.info({ method, ...whoIs(caller), lastedMs, ...events }, 'control call ended');

@@ -73,9 +73,8 @@ export class BusApi implements ControlApi {
     payload: Buffer,
     replyTo: string,
   ): Promise<object> {
-    const { methods, pages } = this.#parts;
-    const page = pages[name];
-    const method = page?.method ?? methods[name]!;
+    const page = this.#parts.pages[name];
+    const method = this.#served(name);
     const request = messages.request(name, textOf(payload));
     if (payload.length > LARGE_BYTES) await nextTurn(this.#parts.clock);
     if (!isForBus(method)) throw new GatewayError('UNSUPPORTED');
@@ -92,12 +91,18 @@ export class BusApi implements ControlApi {
     return json as object;
   }
 
+  /** A method in the form that NATS has of it, where there are two. */
+  #served(name: string): Method {
+    const { methods, pages } = this.#parts;
+    return pages[name]?.method ?? methods[name]!;
+  }
+
   #refusal(scope: ControlScope, name: string): Failure | null {
     const { methods, own, servesOwn } = this.#parts;
     if (scope === 'gateway' && !servesOwn) return failure('UNSUPPORTED', BUS_ADMIN_OFF);
     const isOwn = own.has(name);
     if (Object.hasOwn(methods, name) && isOwn === (scope === 'gateway')) {
-      if (isForBus(methods[name]!)) return null;
+      if (isForBus(this.#served(name))) return null;
       return failure('UNSUPPORTED', `${name} is not served over NATS`);
     }
     if (isOwn)
@@ -108,7 +113,7 @@ export class BusApi implements ControlApi {
     if (Object.hasOwn(methods, name))
       return failure('UNSUPPORTED', `${name} reaches the whole fleet: send it to control.${name}`);
     const here = Object.keys(methods).filter(
-      (one) => own.has(one) === (scope === 'gateway') && isForBus(methods[one]!),
+      (one) => own.has(one) === (scope === 'gateway') && isForBus(this.#served(one)),
     );
     return failure('UNSUPPORTED', `no method ${name.slice(0, 64)}; there are ${here.join(', ')}`);
   }

@@ -22,7 +22,7 @@ const LOG_ALIVE_MS = 5_000;
 
 export function fleetStatusMethods(
   status: FleetStatus,
-  { one, many }: MakeMethods,
+  { one, held }: MakeMethods,
   clock: Clock,
 ): Methods {
   const watches = { open: 0 };
@@ -31,7 +31,9 @@ export function fleetStatusMethods(
     ListBackends: one('ListBackends', ({ gateway = '' }) => listBackends(status, gateway)),
     ListRoutes: one('ListRoutes', () => listRoutes(status)),
     GetHistory: one('GetHistory', () => getHistory(status)),
-    WatchLog: many('WatchLog', (request) => watchLog(status, request, { clock, watches })),
+    WatchLog: held('WatchLog', (request, _call, gone) =>
+      watchLog(status, request, { clock, watches, gone }),
+    ),
   };
 }
 
@@ -147,23 +149,29 @@ class LogLook {
   }
 }
 
+type LogWatchParts = {
+  readonly clock: Clock;
+  readonly watches: { open: number };
+  /** Aborted when nobody reads any more. */
+  readonly gone: AbortSignal;
+};
+
 async function* watchLog(
   status: FleetStatus,
   request: Request,
-  { clock, watches }: { readonly clock: Clock; readonly watches: { open: number } },
+  { clock, watches, gone }: LogWatchParts,
 ): AsyncGenerator<Buffer> {
   const look = new LogLook(status, request);
   if (watches.open >= LOG_WATCHES_MAX)
     throw new GatewayError('OVERLOADED', `${LOG_WATCHES_MAX} logs are followed already`);
   watches.open++;
   try {
-    for (let saidAt = -Infinity; ; await sleep(clock, LOG_LOOK_MS)) {
+    for (let saidAt = -Infinity; !gone.aborted; await sleep(clock, LOG_LOOK_MS)) {
       const { lines, silentGateways } = await look.next();
       yield* lines;
       if (lines.length > 0) saidAt = clock.now();
       if (clock.now() - saidAt < LOG_ALIVE_MS) continue;
       saidAt = clock.now();
-      // Whether anyone still reads is found out by writing.
       yield messageFrom('LogLine', { silent_gateways: [...silentGateways] })!;
     }
   } finally {

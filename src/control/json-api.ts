@@ -22,7 +22,7 @@ export const API_BODY_BYTES_MAX = 4 * 1024 * 1024;
 /** Concurrent requests; each may hold a body. */
 export const API_REQUESTS_MAX = 64;
 /** Those that are held as long as the caller likes, apart: each method bounds them further. */
-export const API_HELD_MAX = 16;
+export const API_HELD_MAX = 32;
 /** How long a connection may be idle while it is answered: longer than any method waits. */
 const IDLE_MS = 30_000;
 

@@ -1,4 +1,6 @@
 /** What the fleet tells of itself, to any gateway that is asked: for the console, and for whoever has no console. */
+import { once } from 'node:events';
+import http from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { admin } from '../support/admin.ts';
@@ -250,6 +252,37 @@ test('the log of both gateways is followed', async () => {
   expect(new Set(seen).size).toBe(seen.length);
   stop.abort();
   await reading;
+});
+
+test('whoever follows logs takes none of the places of other calls', async () => {
+  const stop = new AbortController();
+  const follow = (): Promise<Response> =>
+    fetch(`http://127.0.0.1:${one.adminPort}/v1/WatchLog`, {
+      ...{ method: 'POST', body: '{}', signal: stop.signal },
+    });
+  const followed: Response[] = [];
+  // All 16, once those before have ended, and one too many.
+  await eventually(async () => {
+    const answer = await follow();
+    if (answer.ok) followed.push(answer);
+    return followed.length === 16;
+  }, '16 logs that are followed');
+  expect(await (await follow()).text()).toContain('16 logs are followed already');
+  // Of 64 places 60 are taken by requests whose bodies have not come.
+  const begun = Array.from({ length: 60 }, () => {
+    const request = http.request({
+      ...{ host: '127.0.0.1', port: one.adminPort, path: '/v1/GetInfo' },
+      ...{ method: 'POST', agent: false },
+      headers: { 'content-length': 2 },
+    });
+    request.flushHeaders();
+    return request.on('error', () => {});
+  });
+  await Promise.all(begun.map((request) => once(request, 'socket')));
+  for (let n = 0; n < 20; n++) expect(await ask('GetInfo')).toHaveProperty('version');
+  for (const request of begun) request.destroy();
+  stop.abort();
+  await Promise.allSettled(followed.map((answer) => answer.text()));
 });
 
 test.each(['ListGateways', 'ListBackends', 'ListRoutes', 'GetHistory'])(

@@ -75,3 +75,17 @@ test('the gateway has two connections, and is ready with both; what breaks with 
     new Set(['requests', undefined]),
   );
 });
+
+test('another log level holds for the lines of both connections', async () => {
+  await using nats = await startNats();
+  await using gateway = await gatewayOn(nats, true);
+  const level = { method: 'POST', body: '{"level":"error"}' };
+  const url = `http://127.0.0.1:${gateway.adminPort}/v1/SetLogLevel`;
+  expect((await fetch(url, level)).status).toBe(200);
+  const before = gateway.log.length;
+  await nats.kill();
+  await nats.restart();
+  await eventually(() => gateway.count('pith_bus_connects_total', 'connected') === 4, 'both again');
+  const later = gateway.log.slice(before);
+  expect(later.filter((line) => line['level'] !== 'error')).toEqual([]);
+});
