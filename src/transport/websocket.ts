@@ -114,7 +114,17 @@ export class WebSocketConnection implements Connection {
     });
   }
 
+  /** All frames that one read has brought came in one moment. */
   #onData(chunk: Buffer, handler: ConnectionHandler): void {
+    const isFirst = this.#wheel.beginMoment();
+    try {
+      this.#readFrames(chunk, handler);
+    } finally {
+      if (isFirst) this.#wheel.endMoment();
+    }
+  }
+
+  #readFrames(chunk: Buffer, handler: ConnectionHandler): void {
     this.#outflow.counts.received += chunk.length;
     const frames = this.#frames;
     for (let at = 0; at < chunk.length && !this.#isOver;) {
