@@ -19,17 +19,18 @@ test('each message counts for its rule, its backend and its outcome, also after 
   count('a.>', 0);
   // The rules change places.
   count('b.>', 0);
+  count('b.>', 0);
   count('a.>', 1);
   const found = [...metrics.values('pith_route_requests_total')];
   expect(Object.fromEntries(found.map(([labels, value]) => [labels.join(' '), value]))).toEqual({
     'a.> ok': 3,
     'a.> TIMEOUT': 1,
     'b.> TIMEOUT': 1,
-    'b.> ok': 1,
+    'b.> ok': 2,
   });
   const backends = [...metrics.values('pith_requests_total')];
   expect(Object.fromEntries(backends.map(([labels, value]) => [labels.join(' '), value]))).toEqual({
-    'one ok': 4,
+    'one ok': 5,
     'one TIMEOUT': 1,
     'two TIMEOUT': 1,
   });
