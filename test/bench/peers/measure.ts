@@ -48,30 +48,31 @@ const PROBE_SECONDS = 65;
 const SUSTAINED = 0.98;
 const SUSTAINED_P99_US = 100_000;
 
-export type Outcome = { readonly samples: readonly Sample[]; readonly peak: number | undefined };
-
 export class Measuring {
+  /** What has been measured. */
+  readonly samples: Sample[] = [];
+  /** Requests a second; what paced loads are a share of, once it is known. */
+  peak: number | undefined;
   readonly #system: System;
   readonly #settings: Settings;
   readonly #task: Task;
-  readonly #samples: Sample[] = [];
   readonly #say: (line: string) => void;
 
   constructor(system: System, settings: Settings, task: Task, say: (line: string) => void) {
     this.#system = system;
     this.#settings = settings;
     this.#task = task;
+    this.peak = task.peak;
     this.#say = say;
   }
 
-  async run(): Promise<Outcome> {
+  async run(): Promise<void> {
     const system = this.#system;
     await using stage = await Stage.open(null);
     await using generator = this.#generator(stage, {});
     try {
       await system.start(stage);
-      const peak = await this.#measure(stage, generator);
-      return { samples: this.#samples, peak };
+      await this.#measure(stage, generator);
     } catch (error) {
       throw new Error(`${(error as Error).message}; ${stage.logs().slice(-500)}`, {
         cause: error,
@@ -87,7 +88,7 @@ export class Measuring {
     });
   }
 
-  async #measure(stage: Stage, generator: Generator): Promise<number | undefined> {
+  async #measure(stage: Stage, generator: Generator): Promise<void> {
     const { measures } = this.#task;
     const system = this.#system;
     if (measures.has('memory')) await this.#start(stage, generator);
@@ -98,12 +99,12 @@ export class Measuring {
     if (system.mode === 'nats') {
       for (const [name, rate] of this.#task.hops)
         await this.#paced(generator, name, rate, { conns: 1 });
-      return undefined;
+      return;
     }
     const open = await generator.open(SESSIONS);
     this.#say(`  ${SESSIONS} connections in ${open.toFixed(1)} s`);
-    let peak = this.#task.peak;
-    if (measures.has('closed')) peak = await this.#closed(generator, peak);
+    if (measures.has('closed')) await this.#closed(generator);
+    const { peak } = this;
     if (measures.has('paced') && peak !== undefined)
       for (const share of SHARES)
         await this.#paced(generator, `paced${share}`, (peak * share) / 100);
@@ -115,7 +116,6 @@ export class Measuring {
     if (measures.has('sip')) await this.#sip(stage, sideRate);
     if (measures.has('hung') && typeof system.hung === 'string')
       await this.#hung(stage, generator, sideRate, system.hung);
-    return peak;
   }
 
   /** The time to the first answer, memory at rest and with idle connections. */
@@ -147,7 +147,7 @@ export class Measuring {
   }): void {
     const { round } = this.#task;
     const sample = { kind: 'memory' as const, round, system: this.#system.name, ...of };
-    this.#samples.push({
+    this.samples.push({
       ...sample,
       perConnection: Math.round(of.perConnection),
       startMs: Math.round(of.startMs),
@@ -160,18 +160,17 @@ export class Measuring {
   }
 
   /** The closed loads, and once the peak of the paced ones. */
-  async #closed(generator: Generator, known: number | undefined): Promise<number | undefined> {
+  async #closed(generator: Generator): Promise<void> {
     const { seconds, warm, rewarm } = this.#settings;
     const { echo } = this.#system;
-    const one = await this.#load(generator, '1000x1', 0, () =>
+    const one = await this.#load('1000x1', 0, () =>
       generator.load('closed', { conns: SESSIONS, inflight: 1, warm, secs: seconds, route: echo }),
     );
     const words = { conns: FEW, inflight: 10, warm: rewarm, secs: seconds, route: echo };
-    await this.#load(generator, '200x10', 0, () => generator.load('closed', words));
+    await this.#load('200x10', 0, () => generator.load('closed', words));
     // Without an answer there is nothing to start from; the next round tries again.
-    const isToFind = known === undefined && this.#task.measures.has('paced') && one.perSecond > 0;
-    if (!isToFind) return known;
-    return this.#findPeak(generator, one.perSecond);
+    if (this.peak === undefined && this.#task.measures.has('paced') && one.perSecond > 0)
+      this.peak = await this.#findPeak(generator, one.perSecond);
   }
 
   /** The highest rate that is sustained, in steps of a tenth, from what the closed loop has reached. */
@@ -208,7 +207,7 @@ export class Measuring {
     const { seconds, rewarm } = this.#settings;
     const whole = Math.round(rate);
     const words = { conns: SESSIONS, rate: whole, warm: rewarm, secs: seconds };
-    await this.#load(generator, name, whole, () =>
+    await this.#load(name, whole, () =>
       generator.load('paced', { ...words, route: this.#system.echo, ...more }),
     );
   }
@@ -225,7 +224,7 @@ export class Measuring {
         throw new Error(`${joined.joined} of ${SESSIONS} have joined, ${joined.wrong} wrong`);
       await sleep(200);
     }
-    await this.#load(generator, 'cast', 0, () =>
+    await this.#load('cast', 0, () =>
       generator.load('cast', {
         conns: SESSIONS,
         warm: measures.includes('closed') ? rewarm : warm,
@@ -245,7 +244,6 @@ export class Measuring {
     const before = residentBytes(stage.front);
     const words = { conns: FEW, rate: Math.round(rate), warm: rewarm, secs: seconds + 1 };
     await this.#load(
-      generator,
       'sip',
       Math.round(rate),
       () =>
@@ -265,7 +263,6 @@ export class Measuring {
   }
 
   async #load(
-    _generator: Generator,
     name: string,
     rate: number,
     run: () => Promise<Load>,
@@ -277,7 +274,7 @@ export class Measuring {
     const steal = (after.steal - before.steal) / Math.max(1, after.all - before.all);
     const about = { round: this.#task.round, system: this.#system.name, load: name, rate };
     const sample = sampleOf(load, { ...about, steal, grownBytes: grown() });
-    this.#samples.push(sample);
+    this.samples.push(sample);
     this.#say(
       `  ${name}${rate > 0 ? ` at ${rate}/s` : ''}: ${sample.frontUs.toFixed(2)} µs, ` +
         `all ${sample.allUs.toFixed(2)} µs, ${sample.perSecond.toFixed(0)}/s, ` +
@@ -290,7 +287,7 @@ export class Measuring {
   }
 
   /** Memory with TLS, in a life of its own. */
-  async runTls(tls: Tls): Promise<Outcome> {
+  async runTls(tls: Tls): Promise<void> {
     await using stage = await Stage.open(tls);
     await this.#system.start(stage);
     await stage.listening(stage.port);
@@ -306,7 +303,6 @@ export class Measuring {
     await sleep(SETTLE_MS);
     const perConnection = (residentBytes(stage.front) - restBytes) / idleTls;
     this.#keepMemory({ tls: true, restBytes, perConnection, startMs: 0 });
-    return { samples: this.#samples, peak: undefined };
   }
 }
 

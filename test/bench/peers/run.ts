@@ -16,7 +16,7 @@ import { dirname, join } from 'node:path';
 import { run } from '../../support/process.ts';
 import { putToolsOnPath } from '../../tools/path.ts';
 import { CACHE, install, type Installed, ROOT, versions } from './install.ts';
-import { Measuring } from './measure.ts';
+import { Measuring, type Task } from './measure.ts';
 import { makePlan, measuresOf, type Plan } from './plan.ts';
 import type { Results, Sample, SystemInfo } from './results.ts';
 import type { Tls } from './stage.ts';
@@ -34,6 +34,8 @@ const HOPS: Readonly<Record<string, readonly string[]>> = {
   'go-floor': ['pith-link-ws', 'pith-nats-ws'],
   'nats-direct': ['pith-nats-ws'],
 };
+/** A cluster that has just started sometimes does not find itself. */
+const TRIES = 2;
 /** Without these there is nothing to show. */
 const NEEDED = /^(pith|ws-floor)/;
 
@@ -168,21 +170,34 @@ class Run {
     if (system.mode === 'nats' && hops.length === 0) return;
     say(`round ${round + 1}, ${system.name}`);
     const task = { round, measures, peak: this.#peaks[system.name], hops };
-    try {
-      const measuring = new Measuring(system, this.#plan, task, say);
-      const { samples, peak } = await measuring.run();
-      this.#samples.push(...samples);
-      if (peak !== undefined) this.#peaks[system.name] ??= peak;
-      if (measures.has('memory') && this.#tls !== null && system.noTls === undefined) {
-        const tls = await new Measuring(system, this.#plan, task, say).runTls(this.#tls);
-        this.#samples.push(...tls.samples);
-      }
-    } catch (error) {
-      const failure = `round ${round + 1}, ${system.name}: ${(error as Error).message}`;
-      this.#failures.push(failure.slice(0, 500));
-      say(`  FAILED ${failure}`);
-    }
+    await this.#attempt(system, task, (measuring) => measuring.run());
+    const tls = this.#tls;
+    if (measures.has('memory') && tls !== null && system.noTls === undefined)
+      await this.#attempt(system, task, (measuring) => measuring.runTls(tls));
     say(`  ${((performance.now() - at) / 1_000).toFixed(0)} s, ${this.#minutes().toFixed(1)} min`);
+  }
+
+  /** Again, if it did not start; otherwise what was measured until it failed is kept. */
+  async #attempt(
+    system: System,
+    task: Task,
+    work: (measuring: Measuring) => Promise<void>,
+  ): Promise<void> {
+    for (let left = TRIES; left > 0; left--) {
+      const measuring = new Measuring(system, this.#plan, task, say);
+      let failure = '';
+      try {
+        await work(measuring);
+      } catch (error) {
+        failure = `round ${task.round + 1}, ${system.name}: ${(error as Error).message}`;
+        say(`  FAILED ${failure}`);
+      }
+      if (failure !== '' && measuring.samples.length === 0 && left > 1) continue;
+      if (failure !== '') this.#failures.push(failure.slice(0, 500));
+      this.#samples.push(...measuring.samples);
+      if (measuring.peak !== undefined) this.#peaks[system.name] ??= measuring.peak;
+      return;
+    }
   }
 }
 

@@ -1022,7 +1022,7 @@ static void runLoad(int kind, char *words) {
     turn(0);
   }
   if (kind != PACED) loading = 0;
-  int left = drain(kind == PACED ? 2 : 1);
+  int left = drain(kind == PACED ? 2 : 3);
   loading = 0;
   if (kind == CAST) left = 0;
   printLoad(left);
