@@ -10,7 +10,7 @@ import type { OtelExport } from './config/otel-variables.ts';
 import { pageUrls } from './config/web-pages.ts';
 import type { Config } from './config/schema.ts';
 import { Audit } from './control/audit.ts';
-import type { Info, ReloadOutcome } from './control/gateway-methods.ts';
+import type { Info, LogLevel, ReloadOutcome } from './control/gateway-methods.ts';
 import type { Consul } from './discovery/consul.ts';
 import { BackendTroubles } from './failures/backend-troubles.ts';
 import { Failures } from './failures/failures.ts';
@@ -217,6 +217,11 @@ export class Gateway {
   /** Sessions that the drain closed because its budget was over; null: it is not that far. */
   get forced(): number | null {
     return this.#shutdown.forced;
+  }
+
+  /** @param level null: that of the configuration. @param lastsMs 0: until it is changed again. */
+  setLogLevel(level: LogLevel | null, lastsMs: number): void {
+    this.#logLevel.set(level, lastsMs);
   }
 
   /** The process of another gateway has ended. */

@@ -72,6 +72,10 @@ function obeyParent(
     lost: (id) => {
       gateway.tellLost(id);
     },
+    metrics: () => gateway.metrics.samples(),
+    setLogLevel: ({ level, lastsMs }) => {
+      gateway.setLogLevel(level, lastsMs);
+    },
     reload: ({ why, read }) => {
       setNext(read);
       gateway.reloadCertificates();

@@ -21,7 +21,7 @@ export type Probes = {
   /** It could serve them, who should go elsewhere for now. */
   sendsElsewhere(): boolean;
   /** Prometheus text; null: metrics are off. */
-  metrics(): string | null;
+  metrics(): string | null | Promise<string>;
   /** Resolves once a drain is over: sessions are closed, and backends have been told. Until then it stays pending. */
   readonly drained: Promise<void>;
 };
@@ -202,9 +202,7 @@ function answer(request: IncomingMessage, response: ServerResponse, probes: Prob
       return;
     }
     case '/metrics': {
-      const metrics = probes.metrics();
-      if (metrics === null) send(response, 404, 'metrics are off; set telemetry.metrics: true\n');
-      else send(response, 200, metrics, 'text/plain; version=0.0.4; charset=utf-8');
+      inBackground(answerMetrics(response, probes), () => response.destroy());
       return;
     }
     default:
@@ -214,6 +212,12 @@ function answer(request: IncomingMessage, response: ServerResponse, probes: Prob
         'this port serves /livez, /readyz, /drained and /metrics; the admin port also serves POST /v1/<Method>, /playground and /console\n',
       );
   }
+}
+
+async function answerMetrics(response: ServerResponse, probes: Probes): Promise<void> {
+  const metrics = await probes.metrics();
+  if (metrics === null) send(response, 404, 'metrics are off; set telemetry.metrics: true\n');
+  else send(response, 200, metrics, 'text/plain; version=0.0.4; charset=utf-8');
 }
 
 function send(

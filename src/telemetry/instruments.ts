@@ -28,6 +28,8 @@ export const INSTRUMENTS = {
   pith_config_last_reload_success_timestamp_seconds: gauge(
     'When the configuration was last reloaded, in seconds since 1970; 0: not since the start.',
   ),
+  pith_workers_ready: gauge('Workers that take clients, where `workers` is more than 1.'),
+  pith_worker_crashes_total: counter('Workers that have ended unexpectedly.'),
   pith_sessions: gauge('Open sessions.'),
   pith_session_states: gauge('Open sessions, by transport and state.', ['transport', 'state']),
   pith_handshakes_total: counter(

@@ -4,6 +4,7 @@
  */
 import { Histogram } from './histogram.ts';
 import { type Instrument, type InstrumentName, INSTRUMENTS } from './instruments.ts';
+import { rendered, type Sample } from './samples.ts';
 
 export type { InstrumentName };
 
@@ -82,18 +83,28 @@ export class Metrics {
     this.#reads.get(name)?.delete(keyOf(labels));
   }
 
-  /** [prometheus.io/docs/instrumenting/exposition_formats] Text format 0.0.4. */
-  render(): string {
-    let text = '';
+  /** What all stand at, in the order of the table. */
+  samples(): Sample[] {
+    const samples: Sample[] = [];
     for (const name of Object.keys(INSTRUMENTS) as InstrumentName[]) {
-      const { help, kind, labels } = INSTRUMENTS[name] as Instrument;
-      text += `# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n`;
-      for (const [values, value] of this.values(name))
-        text += line(name, pairs(labels, values), value);
-      for (const [values, one] of this.histograms(name))
-        text += histogramLines(name, pairs(labels, values), one);
+      // What has no labels has none, and not an empty one.
+      const count = (INSTRUMENTS[name] as Instrument).labels.length;
+      for (const [labels, value] of this.values(name))
+        samples.push({ name, labels: labels.slice(0, count), value });
+      for (const [labels, one] of this.histograms(name))
+        samples.push({
+          name,
+          labels: labels.slice(0, count),
+          counts: [...one.counts],
+          sum: one.sum,
+        });
     }
-    return text;
+    return samples;
+  }
+
+  /** For Prometheus. */
+  render(): string {
+    return rendered(this.samples());
   }
 }
 
@@ -126,27 +137,4 @@ function entry<T>(
     all.set(key, one);
   }
   return one;
-}
-
-function pairs(labels: readonly string[], values: readonly string[]): string[] {
-  return labels.map((label, i) => `${label}="${escape(values[i] ?? '')}"`);
-}
-
-function histogramLines(name: string, labels: readonly string[], one: Histogram): string {
-  let text = '';
-  let below = 0;
-  for (const [i, count] of one.counts.entries()) {
-    below += count;
-    const bound = i < one.bounds.length ? String(one.bounds[i]) : '+Inf';
-    text += line(`${name}_bucket`, [...labels, `le="${bound}"`], below);
-  }
-  return text + line(`${name}_sum`, labels, one.sum) + line(`${name}_count`, labels, below);
-}
-
-function line(name: string, labels: readonly string[], value: number): string {
-  return labels.length === 0 ? `${name} ${value}\n` : `${name}{${labels.join(',')}} ${value}\n`;
-}
-
-function escape(value: string): string {
-  return value.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n');
 }

@@ -12,7 +12,7 @@ import { Access, type AccessRules } from '../control/access.ts';
 import type { Audit } from '../control/audit.ts';
 import { Attach } from '../control/attach.ts';
 import { ControlPort } from '../control/control-port.ts';
-import { type Api, HttpServer, type MakePort } from '../control/http.ts';
+import { type Api, HttpServer, type MakePort, type Probes } from '../control/http.ts';
 import type { JsonApi } from '../control/json-api.ts';
 import type { FleetStatus } from '../control/fleet-status.ts';
 import { WebPages } from '../control/web-pages.ts';
@@ -25,6 +25,7 @@ import type { PortAddress } from '../transport/port.ts';
 import type { TlsEntryOptions } from '../transport/tls-entry.ts';
 import type { Backends } from '../reload/backends.ts';
 import type { Readiness } from '../placement/placement.ts';
+import { rendered } from '../telemetry/samples.ts';
 import type { Shared } from './shared.ts';
 
 export type ControlParts = Shared & {
@@ -70,7 +71,7 @@ export type ControlPorts = {
 export type OperatorAccess = Readonly<Record<'control' | 'admin', Access>>;
 
 export function makeControlPorts(parts: ControlParts): ControlPorts {
-  const { config, metrics, readiness, drained } = parts;
+  const { config, readiness, drained } = parts;
   const convertBytesMax = config.limits.convert;
   const attach = new Attach(() => parts.backends.dialIn, { ...parts, convertBytesMax });
   const served = { ...parts, attach, convertBytesMax, mayShowBodies: makeMayShowBodies(parts) };
@@ -86,7 +87,7 @@ export function makeControlPorts(parts: ControlParts): ControlPorts {
   const probes = {
     ...readiness,
     drained,
-    metrics: () => (config.telemetry.metrics ? metrics.render() : null),
+    metrics: makeMetricsText(parts),
   };
   return {
     control,
@@ -126,6 +127,13 @@ function makeApi(
     },
     settled: () => api?.settled() ?? Promise.resolve(),
   };
+}
+
+/** Of all workers, where there are several. */
+function makeMetricsText({ config, metrics, worker }: ControlParts): Probes['metrics'] {
+  if (!config.telemetry.metrics) return () => null;
+  if (worker === undefined) return () => metrics.render();
+  return async () => rendered(await worker.metricsOfAll(metrics.samples()));
 }
 
 function makeWebPages({ config: { admin }, access }: ControlParts): WebPages {

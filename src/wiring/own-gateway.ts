@@ -31,6 +31,7 @@ export function makeOwnGateway(parts: OwnGatewayParts): OwnGateway {
     ...makeOfProcess(parts),
     setLogLevel(level, lastsMs) {
       logLevel.set(level, lastsMs);
+      parts.worker?.setLogLevel({ level, lastsMs });
     },
     explain: (route, session) => explainRoute(live.config, route, session),
     call(sid, request) {

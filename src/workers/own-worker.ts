@@ -6,12 +6,14 @@ import { type Clock, within } from '../clock.ts';
 import type { DrainProgress, ReloadOutcome } from '../control/gateway-methods.ts';
 import type { SharedCount } from '../transport/address-limit.ts';
 import type { Acceptor, Door, MakeAcceptor, PortAddress } from '../transport/acceptor.ts';
+import type { Sample } from '../telemetry/samples.ts';
 import { type RawHandle, socketOn } from '../transport/raw-handle.ts';
 import { Channel, type ChannelEnd } from './channel.ts';
 import {
   type Begin,
   type DrainAsk,
   isOfClients,
+  type LevelAsk,
   NO_OTHERS,
   type Others,
   type ReloadAsk,
@@ -40,6 +42,8 @@ export type Orders = {
   orphaned(): void;
   lost(gateway: string): void;
   reload(ask: ReloadAsk): Promise<ReloadOutcome>;
+  metrics(): readonly Sample[];
+  setLogLevel(ask: LevelAsk): void;
 };
 
 /** How many this worker has, and how many it closed because the budget was over. */
@@ -102,6 +106,11 @@ export class OwnWorker implements SharedCount {
       orders.lost(gateway);
     });
     this.#channel.onAsk('reload', (ask) => orders.reload(ask));
+    this.#channel.onAsk('metrics', () => Promise.resolve(orders.metrics()));
+    this.#channel.onAsk('level', (ask) => {
+      orders.setLogLevel(ask);
+      return Promise.resolve(null);
+    });
     this.#end.on('disconnect', () => {
       orders.orphaned();
     });
@@ -136,6 +145,16 @@ export class OwnWorker implements SharedCount {
   drain(ask: DrainAsk): void {
     // Without a parent it drains anyway.
     inBackground(this.#channel.ask('drain', ask), () => {});
+  }
+
+  /** The metrics of all workers together. @param own Of this one. */
+  metricsOfAll(own: readonly Sample[]): Promise<readonly Sample[]> {
+    return this.#channel.ask('metrics', own);
+  }
+
+  /** All others log so, too. */
+  setLogLevel(ask: LevelAsk): void {
+    inBackground(this.#channel.ask('level', ask), () => {});
   }
 
   reload(why: string): Promise<ReloadOutcome> {

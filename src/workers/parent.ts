@@ -15,6 +15,7 @@ import type { Log } from '../telemetry/log.ts';
 import { AddressCounts } from './address-counts.ts';
 import { Child, type WorkerProcess } from './child.ts';
 import { Doors } from './doors.ts';
+import { MetricsOfAll } from './metrics-of-all.ts';
 import { othersOf, type ReadyOfAll, readyOf } from './of-all.ts';
 import { reloadAll } from './reload-all.ts';
 import type { DrainAsk, ListenAsk, Listening } from './words.ts';
@@ -57,6 +58,7 @@ export class Parent {
   readonly #places: Place[];
   readonly #doors: Doors;
   readonly #addresses = new AddressCounts<Child>();
+  readonly #metrics = new MetricsOfAll();
   readonly #asked = new Map<string, PromiseWithResolvers<void> & { count: number }>();
   readonly #onEnded: (code: number) => void;
   readonly #onReady: (facts: ReadyOfAll) => void;
@@ -137,6 +139,12 @@ export class Parent {
       return Promise.resolve(null);
     });
     channel.onAsk('reload', ({ why }) => this.reload(why));
+    channel.onAsk('metrics', (own) => this.#metrics.read(child, own, this.children));
+    channel.onAsk('level', async (ask) => {
+      const others = this.children.filter((other) => other !== child);
+      await Promise.all(others.map((other) => other.channel.ask('level', ask)));
+      return null;
+    });
     channel.tell('begin', { worker: n, workers, config: this.#config });
   }
 
@@ -180,8 +188,10 @@ export class Parent {
     place.child = null;
     this.#doors.left(child);
     this.#addresses.forget(child);
+    this.#metrics.ended(child);
     const isClean = code === exits.OK && isTold;
     if (!isClean) {
+      this.#metrics.crashes++;
       const { gateway, sessions } = status;
       const how = signal === null ? { code } : { signal };
       log.error({ worker: n, gateway, ...how, sessions }, 'a worker has ended unexpectedly');

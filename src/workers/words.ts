@@ -1,6 +1,7 @@
 /** What the parent and its workers say to each other, over `channel.ts`. Members are added, and none is removed. */
 import type { Config } from '../config/schema.ts';
-import type { ReloadOutcome } from '../control/gateway-methods.ts';
+import type { LogLevel, ReloadOutcome } from '../control/gateway-methods.ts';
+import type { Sample } from '../telemetry/samples.ts';
 
 /** The argument that makes a process a worker: `node src/main.ts worker`. */
 export const WORKER = 'worker';
@@ -115,8 +116,13 @@ export type ToWorker = {
   };
   readonly ask: {
     reload: readonly [ReloadAsk, ReloadOutcome];
+    metrics: readonly [null, readonly Sample[]];
+    level: readonly [LevelAsk, null];
   };
 };
+
+/** As SetLogLevel. `level` null: that of the configuration again. `lastsMs` 0: until it is changed again. */
+export type LevelAsk = { readonly level: LogLevel | null; readonly lastsMs: number };
 
 export type DrainAsk = { readonly budgetMs?: number | undefined; readonly reason: string };
 
@@ -139,5 +145,9 @@ export type ToParent = {
     drain: readonly [DrainAsk, null];
     /** All workers are to reload; all of them do, or none. */
     reload: readonly [{ readonly why: string }, ReloadOutcome];
+    /** The metrics of all workers together, of which the body has those of the one that asks. */
+    metrics: readonly [readonly Sample[], readonly Sample[]];
+    /** All others are to log so. */
+    level: readonly [LevelAsk, null];
   };
 };

@@ -1,5 +1,7 @@
 /** Several processes that serve as one (`workers`): the real program, its parent and its workers. */
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import net from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { TestClient } from '../support/client.ts';
@@ -137,6 +139,97 @@ describe('two workers', () => {
     }, 'five on each');
     await closeAll([...clients, ...more]);
     await nc.close();
+  });
+});
+
+/** The samples of /metrics by their names and labels. */
+async function metricsOf({ adminPort }: Served): Promise<Map<string, number>> {
+  const text = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text();
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(
+    lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))]),
+  );
+}
+
+describe('the process as a whole', () => {
+  test('has one /metrics, whose counters do not fall when a worker crashes', async () => {
+    await using served = await serveBy(2);
+    const clients = await connect(served, 10);
+    for (const client of clients) await client.request('gate.a');
+    const before = await metricsOf(served);
+    const answered = 'pith_requests_total{backend="gate",outcome="ok"}';
+    expect(before.get(answered)).toBe(10);
+    expect(before.get('pith_sessions')).toBe(10);
+    expect(before.get('pith_workers_ready')).toBe(2);
+    expect(before.get('pith_bus_up')).toBe(1);
+    expect(before.get('pith_request_duration_seconds_count{backend="gate"}')).toBe(10);
+    for (const worker of ['1', '2'])
+      expect(before.get(`process_resident_memory_bytes{worker="${worker}"}`)).toBeGreaterThan(0);
+    process.kill(workersOf(served)[0]!, 'SIGKILL');
+    await served.logged('the worker is ready again');
+    const after = await metricsOf(served);
+    expect(after.get(answered)).toBe(10);
+    expect(after.get('pith_sessions')).toBe(5);
+    expect(after.get('pith_worker_crashes_total')).toBe(1);
+    await closeAll(clients);
+  });
+
+  test('has so many connections from one address as it is told, over all workers', async () => {
+    await using served = await serveBy(2, 'limits: { connections_per_address: 5 }\n');
+    const clients = await connect(served, 5);
+    for (let i = 0; i < 4; i++) {
+      const socket = net.connect(served.port, '127.0.0.1');
+      socket.on('error', () => {});
+      await once(socket, 'close');
+    }
+    const refused = 'pith_connections_refused_total{reason="address_limit"}';
+    await eventually(async () => (await metricsOf(served)).get(refused) === 4, 'four refused');
+    for (const client of clients) expect(await client.request('gate.a')).toEqual({ code: 200 });
+    await clients[0]![Symbol.asyncDispose]();
+    await eventually(async () => {
+      const rows = await gatewaysOf(served);
+      return rows.reduce((sum, { sessions }) => sum + sessions, 0) === 4;
+    }, 'one to leave');
+    await closeAll([...clients.slice(1), ...(await connect(served, 1))]);
+  });
+
+  test('reloads all workers, or none', async () => {
+    await using served = await serveBy(2);
+    const yaml = (code: number, more = ''): string =>
+      `workers: 2\nbus: ${nats.url}\n${GATE.replace('200', String(code))}${more}`;
+    const reload = async (): Promise<object> => {
+      const url = `http://127.0.0.1:${served.adminPort}/v1/Reload`;
+      return (await (await fetch(url, { method: 'POST', body: '{}' })).json()) as object;
+    };
+    const clients = await connect(served, 2);
+    served.rewrite(yaml(201));
+    expect(await reload()).toMatchObject({ changed: ['backends.gate'] });
+    for (const client of clients) expect(await client.request('gate.a')).toEqual({ code: 201 });
+    served.rewrite(yaml(202, 'id: other\n'));
+    expect(await reload()).toMatchObject({ needs_restart: ['id'] });
+    for (const client of clients) expect(await client.request('gate.a')).toEqual({ code: 201 });
+    await closeAll(clients);
+  });
+
+  test('is ready while one worker is, and drains where one is told to', async () => {
+    await using served = await serveBy(2);
+    const ready = async (): Promise<number> =>
+      (await fetch(`http://127.0.0.1:${served.healthPort}/readyz`)).status;
+    expect(await ready()).toBe(200);
+    process.kill(workersOf(served)[0]!, 'SIGKILL');
+    await served.logged('a worker has ended unexpectedly');
+    expect(await ready()).toBe(200);
+    await served.logged('the worker is ready again');
+    const drained = fetch(`http://127.0.0.1:${served.healthPort}/drained`);
+    const clients = await connect(served, 4);
+    const url = `http://127.0.0.1:${served.adminPort}/v1/Drain`;
+    const progress = await (await fetch(url, { method: 'POST', body: '{}' })).text();
+    expect(progress).toContain('"state":"drained"');
+    expect((await drained).status).toBe(200);
+    expect(await served.running.exited).toBe(0);
+    const closed = served.log().filter(({ msg }) => msg === 'stopped');
+    expect(closed.map((line) => line['closed'])).toEqual([2, 2]);
+    await closeAll(clients);
   });
 });
 

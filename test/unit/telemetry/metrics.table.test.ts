@@ -11,6 +11,8 @@ const ROWS: readonly string[] = `
  counter    pith_config_reloads_total                      result
  gauge      pith_config_last_reload_successful
  gauge      pith_config_last_reload_success_timestamp_seconds
+ gauge      pith_workers_ready
+ counter    pith_worker_crashes_total
  gauge      pith_sessions
  gauge      pith_session_states                            transport state
  counter    pith_handshakes_total                          dialect client_type
