@@ -22,6 +22,8 @@ export class Outflow {
   readonly #raw: Socket;
   readonly #isSecure: boolean;
   readonly #onDrain: () => void;
+  /** The kernel did not take at once all that was written to a plain socket: `drain` follows. */
+  #isBehind = false;
 
   /** @param onDrain Called whenever the kernel has taken everything after a write that it did not take at once. */
   constructor(socket: Socket, raw: Socket, onDrain: () => void) {
@@ -29,12 +31,13 @@ export class Outflow {
     this.#raw = raw;
     this.#isSecure = socket !== raw;
     this.#onDrain = onDrain;
-    if (!this.#isSecure) socket.on('drain', onDrain);
+    if (!this.#isSecure) socket.on('drain', this.#onTaken);
   }
 
   /** Bytes written to the socket and not yet taken by the kernel. */
   get bufferedBytes(): number {
-    return this.#socket.writableLength;
+    // Asked several times for every message; the socket's answer takes longer.
+    return this.#isBehind || this.#isSecure ? this.#socket.writableLength : 0;
   }
 
   /** Grows with every byte that the kernel takes, TLS overhead included, even in the middle of a long write. */
@@ -57,12 +60,28 @@ export class Outflow {
     // Once the socket is not writable, trying would lose what is already on its way.
     if (!this.#socket.writable) return;
     this.counts.sent += bytes.length;
-    if (this.#isSecure) this.#socket.write(bytes, this.onWritten);
-    else this.#socket.write(bytes);
+    if (this.#isSecure) {
+      this.#socket.write(bytes, this.onWritten);
+    } else {
+      this.#socket.write(bytes);
+      this.wrote();
+    }
+  }
+
+  /** Must follow everything that others write to the socket. */
+  wrote(): void {
+    if (this.#socket.writableLength > 0) this.#isBehind = true;
   }
 
   /** Callback for everything that others write to the socket: TLS never takes a write at once. */
   readonly onWritten = (): void => {
     if (this.#isSecure && this.#socket.writableLength === 0) this.#onDrain();
+  };
+
+  /** Comes after every write, nearly always in the same turn. */
+  readonly #onTaken = (): void => {
+    if (!this.#isBehind) return;
+    this.#isBehind = false;
+    this.#onDrain();
   };
 }

@@ -163,6 +163,7 @@ export class WebSocketConnection implements Connection {
     if (!this.#isOpen) return;
     this.#pongsUnsent++;
     this.#ws.pong(data, false, this.#onPongSent);
+    this.#outflow.wrote();
   }
 
   readonly #onPongSent = (): void => {
@@ -208,12 +209,14 @@ export class WebSocketConnection implements Connection {
 
   send(packets: readonly Encoded[]): void {
     // Nothing may follow a close frame, though the socket would still take it. [RFC 6455 section 5.5.1]
-    if (!this.#isOpen) return;
+    if (this.#closing || this.#isOver) return;
     this.#outflow.write(packets.length === 1 ? packets[0]! : Buffer.concat(packets));
   }
 
   ping(): void {
-    if (this.#isOpen) this.#ws.ping(undefined, false, this.#outflow.onWritten);
+    if (!this.#isOpen) return;
+    this.#ws.ping(undefined, false, this.#outflow.onWritten);
+    this.#outflow.wrote();
   }
 
   pause(): void {
@@ -230,6 +233,7 @@ export class WebSocketConnection implements Connection {
     // A paused socket would never see the client's close frame.
     this.#ws.resume();
     this.#ws.close(code, closeText(reason));
+    this.#outflow.wrote();
     const cut = new Timeout(() => {
       this.#ws.terminate();
     });

@@ -44,7 +44,7 @@ const oneByOne = (bytes: Buffer): Read =>
   );
 
 describe('a frame', () => {
-  test.each([0, 1, 2, 3, 4, 5, 7, 92, 125, 126, 127, 1_000, 65_535])(
+  test.each([0, 1, 2, 3, 4, 5, 7, 92, 125, 126, 127, 255, 256, 257, 258, 259, 1_000, 65_535])(
     'of %i bytes that are all there is read, whatever its mask',
     (bytes) => {
       const payload = Buffer.from(Array.from({ length: bytes }, (_, i) => i % 256));
@@ -59,6 +59,19 @@ describe('a frame', () => {
       }
     },
   );
+
+  test('is unmasked wherever in memory it lies', () => {
+    const payload = Buffer.from(Array.from({ length: 301 }, (_, i) => i % 256));
+    const bytes = masked(frame(OPCODE.BINARY, payload), 0x01020304);
+    for (let offset = 0; offset < 8; offset++) {
+      const chunk = Buffer.alloc(offset + bytes.length + 3, 0xee).subarray(offset, -2);
+      bytes.copy(chunk);
+      const reader = new FrameReader(PAYLOAD_BYTES_MAX);
+      expect(reader.read(chunk, 0)).toBe(bytes.length);
+      expect(reader.payload.equals(payload)).toBe(true);
+      expect(chunk.at(-1)).toBe(0xee);
+    }
+  });
 
   test.each([
     ['a fragment', '0280 00000000'],
