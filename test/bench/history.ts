@@ -9,12 +9,16 @@ export type Entry = {
   readonly node: string;
   /** Its processors: ratios of other machines say little about this one. */
   readonly machine: string;
+  /** Load average of a minute before the run, for each processor. */
+  readonly load: number;
   /** CPU per message as a multiple of the floor's in the same run, by the name of what was measured. */
   readonly ratios: Readonly<Record<string, number>>;
 };
 
 /** How many of the last runs on a machine count. */
 const COMPARED = 10;
+/** Load for each processor above which a run is not compared. */
+const BUSY = 1;
 /** A ratio beyond so many times the median of those is a regression: a busy machine alone does not do that. */
 export const MARGIN = 1.5;
 
@@ -37,8 +41,16 @@ export function comparable(history: readonly Entry[], { machine }: Entry): Entry
   return history.filter((one) => one.machine === machine).slice(-COMPARED);
 }
 
+/** More than the run itself was on the machine: what it says is kept, and compared with nothing. */
+export function wasBusy({ load }: Entry): boolean {
+  return load > BUSY;
+}
+
 /** What is dearer than before, by more than the margin; in words. */
-export function regressions(before: readonly Entry[], { ratios }: Entry): string[] {
+export function regressions(history: readonly Entry[], entry: Entry): string[] {
+  if (wasBusy(entry)) return [];
+  const { ratios } = entry;
+  const before = history.filter((one) => !wasBusy(one));
   return Object.entries(ratios).flatMap(([name, ratio]) => {
     const usual = median(before.flatMap((one) => one.ratios[name] ?? []));
     if (!(ratio > usual * MARGIN)) return [];

@@ -9,7 +9,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { cpus } from 'node:os';
+import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
@@ -25,6 +25,7 @@ import {
   median,
   readHistory,
   regressions,
+  wasBusy,
 } from './history.ts';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
@@ -37,6 +38,8 @@ const WARM_SECONDS = 3;
 const SETTLE_SECONDS = 0.6;
 /** Valid rounds without which there is no figure. */
 const ROUNDS_MIN = 3;
+/** Of the machine, before this run has added to it; for each processor. */
+const LOAD = Math.round((10 * loadavg()[0]!) / cpus().length) / 10;
 /** Runs that are printed. */
 const SHOWN = 5;
 
@@ -263,13 +266,16 @@ function keep(ratios: Readonly<Record<string, number>>): boolean {
     revision: git('rev-parse', '--short=10', 'HEAD') + (isChanged ? '+' : ''),
     node: process.version,
     machine: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}`,
+    load: LOAD,
     ratios,
   };
   const before = comparable(readHistory(HISTORY), entry);
   console.log(`\nhistory.jsonl, the last runs on this machine (${entry.machine}), this one last:`);
-  for (const { date, revision, node, ratios: found } of [...before, entry].slice(-SHOWN)) {
+  for (const one of [...before, entry].slice(-SHOWN)) {
+    const { date, revision, node, ratios: found } = one;
     const cells = Object.entries(found).map(([name, ratio]) => `${name} ${ratio.toFixed(2)}`);
-    console.log(`${date}  ${revision.padEnd(11)}  ${node}  ${cells.join('  ')}`);
+    const note = wasBusy(one) ? `  (not compared: load ${one.load} for each processor)` : '';
+    console.log(`${date}  ${revision.padEnd(11)}  ${node}  ${cells.join('  ')}${note}`);
   }
   if (!values.trial) append(HISTORY, entry);
   const worse = regressions(before, entry);
