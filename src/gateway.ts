@@ -27,6 +27,7 @@ import type { ReadConfig, Reload } from './reload/reload.ts';
 import type { Shedding } from './relay/shedding.ts';
 import type { Readiness } from './placement/placement.ts';
 import { type DrainOptions, Shutdown } from './shutdown.ts';
+import type { TakeOver } from './takeover/take-over.ts';
 import type { History } from './telemetry/history.ts';
 import type { LevelSwitch } from './telemetry/level-switch.ts';
 import type { Log } from './telemetry/log.ts';
@@ -48,6 +49,7 @@ import { makeLiveTokens, makeTokens } from './wiring/tokens.ts';
 import { makeReadiness } from './wiring/worker.ts';
 import type { OwnWorker } from './workers/own-worker.ts';
 import type { Facts } from './workers/words.ts';
+import { makeTakeOver, type MakeTakeoverParts } from './wiring/takeover.ts';
 import { makeBackends, makeConsul } from './wiring/upstreams.ts';
 
 /** How long the start waits for the bus before it listens anyway. */
@@ -76,6 +78,8 @@ export type GatewayParts = {
   readonly recentLines?: RecentLines;
   /** What OpenTelemetry's variables say of how to export; absent: nothing. */
   readonly otel?: OtelExport;
+  /** This process goes on with the clients of another one, as that gateway; absent: it is a new one. */
+  readonly successor?: { readonly id: string; readonly from: TakeOver };
   /** Log lines dropped because stdout was not read; absent: no such metric. */
   readonly logLinesDropped?: () => number;
   /** What the process uses; without it that is not among the metrics. */
@@ -108,6 +112,8 @@ export class Gateway {
   readonly #shutdown: Shutdown;
   readonly #logLevel: LevelSwitch;
   readonly #history: History;
+  /** For `makeHandOver`, which lets another process go on with everything. */
+  readonly takeover: MakeTakeoverParts;
   /** Everything listens. */
   #started = false;
   #startedAt = 0;
@@ -118,7 +124,7 @@ export class Gateway {
     const { config, clock, log } = parts;
     const { metrics } = this;
     this.#parts = parts;
-    this.id = makeGatewayId(config.id, parts.random);
+    this.id = parts.successor?.id ?? makeGatewayId(config.id, parts.random);
     this.#wheel = new TimerWheel(clock);
     this.#faults = new Faults(clock, log, metrics);
     const live = { config };
@@ -161,8 +167,8 @@ export class Gateway {
       ...{ ...made, access, audit, own: ownGateway, readiness, status },
       drained: drained.promise,
     });
-    const isDraining = (): boolean => this.state === 'draining';
-    makeGauges({ ...made, isDraining });
+    this.takeover = { ...made, listeners };
+    makeGauges({ ...made, isDraining: () => this.state === 'draining' });
     this.#shutdown = new Shutdown({
       ...{ ...made, ...exports, consul, othersDrained: parts.worker?.drained },
       drained: drained.resolve,
@@ -194,12 +200,9 @@ export class Gateway {
   notReady(): string[] {
     const why: string[] = [];
     if (this.state !== 'ready') why.push(this.state);
-    const { notReady } = this.#bus.bus;
-    if (notReady !== '') why.push(notReady);
-    const { elsewhere } = this.#bus.placement;
-    if (elsewhere !== '') why.push(elsewhere);
-    const noKeys = this.#tokens?.notReady ?? '';
-    if (noKeys !== '') why.push(noKeys);
+    const { bus, placement } = this.#bus;
+    for (const one of [bus.notReady, placement.elsewhere, this.#tokens?.notReady ?? ''])
+      if (one !== '') why.push(one);
     return why;
   }
 
@@ -231,16 +234,12 @@ export class Gateway {
 
   info(): Info {
     return {
-      gateway: this.id,
-      version: this.#parts.version,
-      state: this.state,
-      sessions: this.registry.size,
-      bus: this.#bus.bus.name,
+      ...{ gateway: this.id, version: this.#parts.version, state: this.state },
+      ...{ sessions: this.registry.size, bus: this.#bus.bus.name },
       backends: this.#backends.info(),
       uptimeMs: this.#parts.clock.now() - this.#startedAt,
       maintenance: this.orders.maintenance.isOn,
-      logLevel: this.#logLevel.level,
-      logLevelUntilWall: this.#logLevel.untilWall,
+      ...{ logLevel: this.#logLevel.level, logLevelUntilWall: this.#logLevel.untilWall },
     };
   }
 
@@ -253,8 +252,7 @@ export class Gateway {
   get addresses(): Facts {
     return {
       clients: this.#listeners.all.map((listener) => listener.url),
-      controlPort: this.#ports.control.port,
-      adminPort: this.#ports.admin.port,
+      ...{ controlPort: this.#ports.control.port, adminPort: this.#ports.admin.port },
       pages: pageUrls(this.#parts.config.admin, this.#ports.admin.port),
       healthPort: this.#ports.health.port,
     };
@@ -281,7 +279,7 @@ export class Gateway {
   }
 
   async #begin(): Promise<void> {
-    const { config, log } = this.#parts;
+    const { config, log, successor } = this.#parts;
     this.#parts.processUse?.lag.start();
     this.#parts.processUse?.gc.start();
     const { tracing, otlpMetrics } = this.#exports;
@@ -292,11 +290,12 @@ export class Gateway {
     if (nats !== null) {
       const { connector, requests, report } = nats;
       for (const one of new Set([connector, requests])) one.start();
-      await this.#unlessStopped(BUS_WAIT_MS, this.#bus.bus.ready);
-      if (this.state === 'starting' && !connector.up) report.unreachable();
+      if (!successor) await this.#unlessStopped(BUS_WAIT_MS, this.#bus.bus.ready);
+      if (!successor && this.state === 'starting' && !connector.up) report.unreachable();
     }
     const tokens = this.#tokens?.start();
     await this.#unlessStopped(BACKENDS_WAIT_MS, Promise.all([this.#backends.start(), tokens]));
+    await successor?.from.goOn(makeTakeOver(this.takeover));
     for (const listen of makeListenSteps(config, this.#ports, this.#listeners.all)) {
       if (this.state !== 'starting') return;
       await listen();
@@ -310,7 +309,8 @@ export class Gateway {
     this.#bus.placement.start(() => {
       this.#ports.control.setServing(true, this.#bus.placement.elsewhere === '');
     });
-    this.#bus.bus.tell('ready');
+    if (successor === undefined) this.#bus.bus.tell('ready');
+    else this.#bus.gate?.setReady(true);
     this.#ports.control.setServing(true);
     this.#consul?.start(this.addresses, this.#readiness);
     const { clients, ...others } = this.addresses;

@@ -55,6 +55,7 @@ export class TimerWheel {
   #isTurnComing = false;
   #tick: number;
   #size = 0;
+  #isPaused = false;
   #cancelTimer: CancelTimer | null = null;
   /** The time of what is being dealt with; -1: nothing is. */
   #moment = -1;
@@ -136,6 +137,17 @@ export class TimerWheel {
     this.#size--;
   }
 
+  /** Nothing fires until `resume`. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  /** What has become due meanwhile fires now. */
+  resume(): void {
+    this.#isPaused = false;
+    this.#turn();
+  }
+
   /** Drops all entries without firing them. */
   stop(): void {
     this.#cancelTimer?.();
@@ -172,6 +184,7 @@ export class TimerWheel {
 
   #turn(): void {
     const until = this.#tickOf(this.#clock.now());
+    if (this.#isPaused) return;
     // After a pause longer than a whole turn of the wheel, checking each slot once is enough.
     let tick = Math.max(this.#tick + 1, until - SLOTS + 1);
     // Set before anything fires: an entry that is set meanwhile must land after this check, or it waits a whole turn.
@@ -191,6 +204,7 @@ export class TimerWheel {
 
   readonly #fireLate = (): void => {
     this.#isTurnComing = false;
+    if (this.#isPaused) return;
     const late = this.#late;
     for (let left = FIRED_PER_TURN; left > 0 && !isEmpty(late); left--) {
       const entry = late.wheelNext!;

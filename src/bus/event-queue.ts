@@ -58,6 +58,12 @@ export class EventQueue {
     return this.#events.length - this.#head;
   }
 
+  /** Events up to this one were published by another process. */
+  goOn(seq: number): void {
+    this.#confirmed = seq;
+    this.#sent = seq;
+  }
+
   add(event: QueuedEvent): void {
     this.#events.push(event);
     this.#bytes += event.payload.length;

@@ -63,6 +63,13 @@ export class NatsEvents implements BusEvents {
     return this.#sessions;
   }
 
+  /** Another process was this gateway until now, and has said so much. */
+  goOn(seq: number, sessions: number): void {
+    this.#seq = seq;
+    this.#sessions = sessions;
+    this.queue.goOn(seq);
+  }
+
   // ---- sessions -----------------------------------------------------------------------------------------
 
   opened(session: Session): void {

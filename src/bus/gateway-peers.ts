@@ -85,10 +85,14 @@ export class GatewayPeers implements Peers {
     wheel.set(this.#helloAgain, this.#known.size === 0 ? HELLO_ALONE_MS : HELLO_EVERY_MS);
   }
 
+  stop(): void {
+    this.#parts.wheel.cancel(this.#helloAgain);
+  }
+
   /** Says goodbye. */
   leave(): void {
-    const { connector, subjects, wheel } = this.#parts;
-    wheel.cancel(this.#helloAgain);
+    const { connector, subjects } = this.#parts;
+    this.stop();
     send(connector, { subject: subjects.fleet('bye'), payload: this.#name() });
   }
 

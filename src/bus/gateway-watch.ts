@@ -65,7 +65,7 @@ export class GatewayWatch {
   readonly #parts: BusParts;
   readonly #events: NatsEvents;
   readonly #others: WatchedGateways;
-  readonly #startedAtWall: number;
+  #startedAtWall: number;
   readonly #lookAgain: Timeout;
   readonly #peers: Pick<GatewayPeers, 'greet' | 'lost'>;
   readonly #onBack: () => void;
@@ -121,6 +121,16 @@ export class GatewayWatch {
   /** With it each sign of life tells of this gateway's place in the fleet. */
   tellOf(members: MemberListener): void {
     this.#members = members;
+  }
+
+  /** What others know this gateway by; another process was it until now, where it is set. */
+  get self(): { readonly term: number; readonly startedAtWall: number } {
+    return { term: this.#term, startedAtWall: this.#startedAtWall };
+  }
+
+  set self({ term, startedAtWall }) {
+    this.#term = term;
+    this.#startedAtWall = startedAtWall;
   }
 
   /** There is a connection. The others must be silent on this one before they count as lost. */

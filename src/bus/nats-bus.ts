@@ -225,6 +225,14 @@ export class NatsBus implements Bus, ConnectionListener {
     this.events.queue.pump();
   }
 
+  /** Another process is this gateway from now on: nothing more is said here of one's own accord. */
+  beStill(): void {
+    this.watch.stop();
+    this.peers.stop();
+    this.#peerWatches?.stop();
+    this.orders.stop();
+  }
+
   /** To the gates of the other gateways; while the server is away it is lost. */
   publishGate(payload: Buffer): void {
     const { connector, subjects } = this.#parts;

@@ -113,6 +113,11 @@ export class Backends {
     return this.facts().map((facts) => ({ ...facts, inFlight: admission.inFlight(facts.ordinal) }));
   }
 
+  /** By name, those that the configuration names now. */
+  backends(): ReadonlyMap<string, AskedBackend> {
+    return this.#current;
+  }
+
   /** Of those that the configuration names now. */
   facts(): (UpstreamInfo & Pick<Backend, 'name' | 'ordinal'>)[] {
     return [...this.#current.values()].map(({ name, upstream, ordinal }) => ({

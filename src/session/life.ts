@@ -4,7 +4,7 @@ import type { KeyObject } from 'node:crypto';
 import type { Encoded } from '../protocol/packet.ts';
 import type { ClientReader } from './client-reader.ts';
 import type { FrozenBucket, FrozenSession } from './frozen.ts';
-import type { Handshakes } from './session-parts.ts';
+import type { SessionParts } from './session-parts.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
 
@@ -13,11 +13,11 @@ export type Life = {
   readonly state: State;
   readonly greeted: boolean;
   readonly reader: ClientReader;
-  readonly auth: Handshakes;
+  readonly parts: SessionParts;
 };
 
 /** What others keep of a session, by whom it is handed over, too. */
-type Elsewhere = 'listener' | 'publicKey' | 'resuming' | 'lanes';
+type Elsewhere = 'publicKey' | 'resuming' | 'lanes';
 
 /**
  * Why it cannot move now; null: nothing of it is on its way. Its connection must have stopped before it is frozen.
@@ -34,7 +34,7 @@ export function whyNotMovable(session: Session): string | null {
   if (state === 'active' && outbox.isCorked) return 'a change waits for the bus';
   if (!readGate.isReading || readGate.isWaiting) return 'it is not read from';
   if (connection.assembling) return 'a WebSocket message is not whole';
-  if (life.auth.isAsking?.(session)) return 'its backend is asked about it';
+  if (life.parts.auth.isAsking?.(session)) return 'its backend is asked about it';
   if (deltas !== null && !deltas.isAtRest) return 'a snapshot of a group is awaited';
   if (kept !== null && kept.catchUp !== null) return 'kept pushes are being read for it';
   return null;
@@ -46,6 +46,7 @@ export function freezeSession(session: Session, now: number): Omit<FrozenSession
   const { seq, isOwn, since, tellsCursor } = kept ?? {};
   return {
     n: session.n,
+    listener: life.parts.listener ?? 0,
     transport: connection.transport as 'ws' | 'tcp',
     remoteIp: session.remoteIp,
     openedAtWall: session.openedAtWall,
@@ -74,7 +75,7 @@ export function freezeSession(session: Session, now: number): Omit<FrozenSession
       ...freezeBucket(bucket, now)!,
     })),
     deadlines: session.deadlines.freeze(),
-    auth: life.auth.freeze?.(session) ?? null,
+    auth: life.parts.auth.freeze?.(session) ?? null,
     sent: session.outbox.sent,
     readBytes: connection.readBytes,
     sentBytes: connection.sentBytes,
@@ -112,13 +113,13 @@ export function thawSession(
   if (frozen.state === 'active') session.outbox.uncork();
   const held = Buffer.from(frozen.held, 'base64');
   if (held.length > 0) session.life.reader.push(held);
-  if (frozen.auth !== null) session.life.auth.thaw?.(session, frozen.auth);
+  if (frozen.auth !== null) session.life.parts.auth.thaw?.(session, frozen.auth);
   if (session.watching.isOn) session.watching.consider(session);
 }
 
 /** It goes on elsewhere: nothing more is done for it here, and nobody is told of an end. */
 export function leaveSession(session: Session): void {
-  const { auth } = session.life;
+  const { auth } = session.life.parts;
   session.life = { state: 'closed', greeted: true };
   session.deadlines.stop();
   session.readGate.leave();

@@ -47,6 +47,8 @@ export interface Handshakes {
 /** What the sessions of one listener share. */
 export type SessionParts = {
   readonly gatewayId: string;
+  /** The index of its entry in `listen`; absent: it has none. */
+  readonly listener?: number;
   readonly dialect: Dialect;
   readonly limits: SessionLimits;
   readonly auth: Handshakes;

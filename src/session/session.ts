@@ -283,8 +283,8 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   /** What only it knows; `life.ts` hands it over to another process. */
   get life(): Life {
-    const [state, greeted] = [this.#state, this.#handshakeCame];
-    return { state, greeted, reader: this.#reader, auth: this.#parts.auth };
+    const [state, greeted, reader] = [this.#state, this.#handshakeCame, this.#reader];
+    return { state, greeted, reader, parts: this.#parts };
   }
 
   set life({ state, greeted }: Pick<Life, 'state' | 'greeted'>) {

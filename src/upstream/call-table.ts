@@ -47,6 +47,15 @@ export class CallTable {
     return call;
   }
 
+  /** Numbers up to this one are taken: by another process, before this one. */
+  get last(): number {
+    return this.#next - 1;
+  }
+
+  set last(id: number) {
+    this.#next = this.#after(id);
+  }
+
   /** True for a number that was given to a call at any time. */
   wasGiven(id: number): boolean {
     return this.#isRound || (id > 0 && id < this.#next);

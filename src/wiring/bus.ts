@@ -208,7 +208,16 @@ function makeConnector(servers: readonly string[], name: string, shared: Shared)
   const report = new NatsReport({ ...shared, log, servers, isNeeded });
   const who = { gatewayId, name, creds, user, password, token, nkey, tls: makeNatsTls(config) };
   const connector = new NatsConnector(
-    { ...who, servers, dial: network.dialNats, clock, random, inboxPrefix, share },
+    {
+      ...who,
+      servers,
+      dial: network.dialNats,
+      clock,
+      random,
+      inboxPrefix,
+      share,
+      waits: shared.successor !== undefined,
+    },
     report,
   );
   return { connector, report, share };

@@ -50,6 +50,28 @@ export function makeListenerDialects(
   });
 }
 
+/** What the clients of each listener were told and have to go by: in two processes alike, or they cannot go on. */
+export function makeListenerPrints(config: Config): string[] {
+  return config.listen.map(
+    ({ dialect, serializer, compress, answer_errors: answerErrors, ...listen }) => {
+      const own = Object.entries(listen.pomelo).filter(([, value]) => value !== undefined);
+      const {
+        config_dir: folder,
+        env,
+        ...pomelo
+      } = { ...config.pomelo, ...Object.fromEntries(own) };
+      const { dictionary, protos } = folder === '' ? NO_PROJECT : readPomeloProject(folder, env);
+      const versions = [dictionary?.version ?? '', protos?.version ?? ''];
+      const { use_dict: usesDict, use_protobuf: usesProtos, use_crypto: signs } = pomelo;
+      const { heartbeat } = config;
+      return JSON.stringify([
+        ...[dialect, serializer, compress, answerErrors, listen.profile, heartbeat],
+        ...[versions, usesDict, usesProtos, signs],
+      ]);
+    },
+  );
+}
+
 type DialectParts = {
   readonly config: Config;
   readonly listen: Config['listen'][number];

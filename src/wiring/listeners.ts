@@ -13,12 +13,14 @@ import type { Outboxes } from '../session/outboxes.ts';
 import type { Registry } from '../session/registry.ts';
 import { Unfinished } from '../session/unfinished.ts';
 import { Session } from '../session/session.ts';
-import type { SessionLimits } from '../session/session-parts.ts';
+import type { FrozenSession } from '../session/frozen.ts';
+import type { SessionLimits, SessionParts } from '../session/session-parts.ts';
 import type { SnapshotJoins } from '../session/snapshot-joins.ts';
 import { AcceptPace } from '../transport/accept-pace.ts';
 import { AddressLimit } from '../transport/address-limit.ts';
 import type { ClientListener, ListenerOptions } from '../transport/listener.ts';
 import { listenOrExplain } from '../transport/port.ts';
+import type { RawHandle } from '../transport/raw-handle.ts';
 import type { Accept } from '../transport/transport.ts';
 import type { Backends } from '../reload/backends.ts';
 import type { ControlPorts } from './control.ts';
@@ -59,14 +61,19 @@ export type Listeners = {
   setLimits(config: Config): void;
   /** Connections of clients, those that are no sessions yet included. */
   connections(): number;
+  /** Connections so far, in this process and those before it. */
+  readonly ever: { sessions: number };
+  /** Makes a session that was another process's, as new as any; it is not read from yet. */
+  readonly adopt: Adopt;
 };
+
+type Adopt = (handle: RawHandle, frozen: FrozenSession) => Session;
 
 /** @throws {Error} when a Pomelo project's files cannot be used. */
 export function makeListeners(parts: ListenersParts): Listeners {
   const { config, clock, log, wheel, metrics, registry, capacity, blocks } = parts;
   // Warnings about a project's files are given when the configuration is read.
   const dialects = makeListenerDialects(config, clock, () => {});
-  const { asked } = parts.backends;
   const throttle = new LogThrottle(clock);
   const { connections } = config.limits;
   if (connections !== 'auto' && connections > capacity.connections) {
@@ -82,7 +89,8 @@ export function makeListeners(parts: ListenersParts): Listeners {
   metrics.watch('pith_unfinished_bytes', [], () => unfinished.bytes);
   metrics.watch('pith_unfinished_limit_bytes', [], () => unfinished.bytesMax);
   const common = { gatewayId, wheel, relay, registry, report, outboxes, fanouts, unfinished };
-  let sessionsEver = 0;
+  const ever = { sessions: 0 };
+  const adopters: Adopt[] = [];
   const setters: ((config: Config) => void)[] = [];
   const opened = (): number => listeners.reduce((sum, one) => sum + one.waiting, registry.size);
   // Those that are not sessions yet have their place.
@@ -94,12 +102,11 @@ export function makeListeners(parts: ListenersParts): Listeners {
   const mayAccept = (): boolean => hasRoom() || (fanouts.endOne() && hasRoom());
   const listeners: ClientListener[] = config.listen.map((listen, i) => {
     const { dialect, clientRules, needsKey } = dialects[i]!;
-    const { handshake: handshakeMs } = config.limits;
     const entry = new EntryRules({ ...parts, clientRules });
     const auth = new ConnectAuth({
-      ...{ ...parts, entry, needsKey, asked },
+      ...{ ...parts, entry, needsKey, asked: parts.backends.asked },
       bounds: makeBounds(config),
-      ...{ handshakeMs, throttle, tellsRefs },
+      ...{ handshakeMs: config.limits.handshake, throttle, tellsRefs },
       troubleOf: () => parts.troubles.of(config.auth.backend, clock.now()),
     });
     const limits = limitsOf(config, dialect);
@@ -108,30 +115,46 @@ export function makeListeners(parts: ListenersParts): Listeners {
       Object.assign(limits, { ...limitsOf(next, dialect), outbox: limits.outbox });
       Object.assign(limits.outbox, limitsOf(next, dialect).outbox);
     });
-    const made = { ...common, auth, dialect, limits };
+    const made = { ...common, auth, dialect, limits, listener: i };
     const accept: Accept = (connection) => {
       connection.counts = report.traffic.bytesOf(connection.transport);
-      const session = new Session(made, connection, ++sessionsEver, clock.wallNow());
+      const session = new Session(made, connection, ++ever.sessions, clock.wallNow());
       registry.add(session);
       metrics.add('pith_connections_accepted_total', [connection.transport]);
       session.begin(config.auth.mode !== 'none');
       return session;
     };
-    return network.makeListener(optionsOf(config, listen), {
+    const listener = network.makeListener(optionsOf(config, listen), {
       ...parts,
       ...{ accept, mayAccept, addressLimit, pace },
       acceptor: parts.worker?.acceptorOf(`listen[${i}]`),
       isBlocked: (address: string) => blocks.refusesAddress(address),
     });
+    adopters.push(makeAdopter(made, listener));
+    return listener;
   });
   return {
-    all: listeners,
-    connections: opened,
+    ...{ all: listeners, connections: opened, ever },
+    adopt: (handle, frozen) => adopters[frozen.listener]!(handle, frozen),
     setLimits: (next) => {
       for (const set of setters) set(next);
       pace.perSecond = next.limits.accepts_per_second;
       addressLimit.max = next.limits.connections_per_address;
     },
+  };
+}
+
+function makeAdopter(parts: SessionParts, listener: ClientListener): Adopt {
+  return (handle, { n, transport, openedAtWall, remoteIp, readBytes, sentBytes }) => {
+    let session!: Session;
+    const adopted = { remoteAddress: remoteIp, readBytes, sentBytes };
+    listener.adopt?.(handle, transport, adopted, (connection) => {
+      connection.counts = parts.report.traffic.bytesOf(transport);
+      session = new Session(parts, connection, n, openedAtWall);
+      parts.registry.add(session);
+      return session;
+    });
+    return session;
   };
 }
 

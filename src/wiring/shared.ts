@@ -33,4 +33,6 @@ export type Shared = {
   readonly kinds: Kinds;
   /** The process is one of several that serve together; absent: it is the only one. */
   readonly worker?: OwnWorker | undefined;
+  /** Another process is the gateway on the bus until this one takes over; absent: none is. */
+  readonly successor?: object | undefined;
 };

@@ -97,7 +97,7 @@ export const RULES: Rules = {
   'relay/':         ['failures/', 'contract/', 'type orders/', 'telemetry/log-throttle.ts', 'telemetry/histogram.ts', 'type telemetry/tracing.ts', 'protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
   'watch/':         ['contract/', 'node:buffer', 'type protocol/message.ts', 'protocol/packet.ts', 'type relay/', 'routing/', 'session/', ...SEEN],
   'resume/':        ['contract/', 'protocol/', 'session/', 'type bus/', 'timer-wheel.ts', 'telemetry/log-throttle.ts', 'node:crypto', ...SEEN],
-  'takeover/':      ['contract/', 'protocol/', 'session/', 'node:buffer', 'node:crypto'],
+  'takeover/':      ['contract/', 'protocol/', 'session/', 'type orders/', 'type resume/', 'type transport/', 'type timer-wheel.ts', 'type upstream/nats/nats-connection.ts', 'type upstream/nats/wanted-subscriptions.ts', 'node:buffer', 'node:crypto', ...SEEN],
   'orders/':        ['config/client-rules.ts', 'config/syntax.ts', 'type contract/', 'protocol/exact-json.ts', 'protocol/json-parse.ts', 'routing/route-table.ts', 'session/', 'timer-wheel.ts', 'node:fs', 'node:net', 'node:util', ...SEEN],
   'auth/':          ['auth/jwt/', 'type orders/', 'type bus/session-commands.ts', 'config/client-rules.ts', 'type contract/', 'dialect/signature.ts', 'protocol/', 'type resume/', 'type session/', 'type upstream/upstream.ts', 'timer-wheel.ts', 'telemetry/log-throttle.ts', ...SEEN],
   'auth/jwt/':      ['config/jwt-keys.ts', 'config/paths.ts', 'type config/', 'type contract/', 'protocol/', 'type transport/pem.ts', 'telemetry/log-throttle.ts', 'jose', 'node:buffer', 'node:crypto', 'node:https', ...SEEN],

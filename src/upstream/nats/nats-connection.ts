@@ -135,3 +135,8 @@ export interface NatsConnection {
   /** Ends it on the spot; does no harm afterwards. Whoever waits for a round trip is rejected. */
   discard(): void;
 }
+
+/** Rejects when the connection ends: a round trip may stay open then. */
+export async function ended(nc: NatsConnection): Promise<never> {
+  throw (await nc.closed()) ?? new Error(ENDED);
+}

@@ -10,21 +10,21 @@ import type { Random } from '../../random.ts';
 import {
   type DialNats,
   type DialOptions,
-  ENDED,
+  ended,
   type NatsConnection,
   type NatsPublishOptions,
-  type NatsRefusal,
   type NatsSubscription,
   type OnMessage,
 } from './nats-connection.ts';
-import type { NatsReport } from './nats-report.ts';
+import { isExpected, type NatsReport } from './nats-report.ts';
 import { NatsTraffic } from './nats-traffic.ts';
 import { type ConnectionListener, ConnectionState } from './connection-state.ts';
 import { Servers } from './servers.ts';
-import { NEAR_MISS_QUEUE, STREAM_NAMES } from './subjects.ts';
 import { type Subscribing, WantedSubscriptions } from './wanted-subscriptions.ts';
 
 export type NatsOptions = DialOptions & {
+  /** It subscribes to nothing before `open`: until then another process is the gateway. Default: false. */
+  readonly waits?: boolean | undefined;
   /** URLs, at least one. */
   readonly servers: readonly string[];
   readonly dial: DialNats;
@@ -44,7 +44,7 @@ const AGAIN_MS = 250;
 export const NATS_AGAIN_MS_MAX = 450;
 /** A connection that lasted less than this does not count as a success: the next attempt waits longer. */
 const STEADY_MS = 5_000;
-/** Bytes of one message, as long as no server has announced another size. */
+/** Bytes of one message, while no server has announced another size. */
 const PAYLOAD_BYTES_MAX = 1_048_576;
 /** After a steady connection to one of several servers was lost, another is tried this soon at the latest: a crowd spreads. */
 const OTHER_SERVER_MS = 20;
@@ -55,7 +55,7 @@ export class NatsConnector {
   readonly #options: NatsOptions;
   readonly #report: NatsReport;
   readonly #state: ConnectionState;
-  readonly #subscriptions: WantedSubscriptions;
+  readonly subscriptions: WantedSubscriptions;
   readonly #servers: Servers;
   #nc: NatsConnection | null = null;
   #closing = false;
@@ -69,6 +69,7 @@ export class NatsConnector {
   /** Connections in place of which another is used. */
   readonly #left = new Set<NatsConnection>();
   readonly #backoff: Backoff;
+  readonly #opened = Promise.withResolvers<void>();
 
   constructor(options: NatsOptions, report: NatsReport) {
     this.#options = options;
@@ -76,7 +77,8 @@ export class NatsConnector {
     this.#backoff = new Backoff(AGAIN_MS, NATS_AGAIN_MS_MAX, options.random);
     this.#state = new ConnectionState(options.clock);
     this.#servers = new Servers(options.servers, options.random);
-    this.#subscriptions = new WantedSubscriptions(options.clock);
+    this.subscriptions = new WantedSubscriptions(options.clock);
+    if (options.waits !== true) this.open();
   }
 
   listen(listener: ConnectionListener): void {
@@ -129,14 +131,24 @@ export class NatsConnector {
     });
   }
 
+  /** Subscribes to everything, if it has waited with that. */
+  open(): void {
+    this.#opened.resolve();
+  }
+
+  /** Another connection; whoever asks for it closes it. */
+  aside(): Promise<NatsConnection> {
+    return this.#options.dial(this.#options, this.#servers.toTry());
+  }
+
   /** Subscribes for the life of the gateway, to this connection and every later one. */
   always(subject: string, onMessage: OnMessage, how: Subscribing = {}): void {
-    this.#subscriptions.want(subject, this.#guarded(onMessage), how);
+    this.subscriptions.want(subject, this.#guarded(onMessage), how);
   }
 
   /** The same until it is unsubscribed. */
   subscribe(subject: string, onMessage: OnMessage, queue = ''): NatsSubscription {
-    return this.#subscriptions.want(subject, this.#guarded(onMessage), { queue });
+    return this.subscriptions.want(subject, this.#guarded(onMessage), { queue });
   }
 
   /** Resolves when the server has taken everything before; rejects when the connection breaks. */
@@ -202,7 +214,8 @@ export class NatsConnector {
     this.#nc = first;
     try {
       this.#listen(first);
-      await this.#subscriptions.subscribeAll(first);
+      await Promise.race([this.#opened.promise, ended(first)]);
+      await this.subscriptions.subscribeAll(first);
       await Promise.race([first.flush(), ended(first)]);
       this.#setUp(first);
       upAt = clock.now();
@@ -215,7 +228,7 @@ export class NatsConnector {
     }
     this.#servers.learn(this.#nc);
     // However the connection ended: those who wait for a round trip are released, and so is the socket.
-    this.#subscriptions.forget(this.#nc);
+    this.subscriptions.forget(this.#nc);
     this.#nc.discard();
     this.#nc = null;
     const wasSteady = clock.now() - upAt > STEADY_MS;
@@ -274,14 +287,14 @@ export class NatsConnector {
     const trip = (nc: NatsConnection): Promise<void> => Promise.race([nc.flush(), oneEnds]);
     try {
       this.#listen(next);
-      this.#subscriptions.double(next);
+      this.subscriptions.double(next);
       await trip(next);
       this.#isMoving = true;
       await trip(old);
     } catch {
       const hasWaited = this.#isMoving;
       this.#isMoving = false;
-      this.#subscriptions.undouble();
+      this.subscriptions.undouble();
       next.discard();
       if (hasWaited && this.up) this.#state.hasRoom();
       return false;
@@ -291,9 +304,9 @@ export class NatsConnector {
     this.#isSentAway = false;
     this.#state.hasRoom();
     // If one of them ends, what is left is subscribed below, or on a connection after that.
-    await this.#subscriptions.move(old, next, () => trip(old)).catch(() => {});
-    this.#subscriptions.forget(old);
-    await this.#subscriptions.subscribeAll(next);
+    await this.subscriptions.move(old, next, () => trip(old)).catch(() => {});
+    this.subscriptions.forget(old);
+    await this.subscriptions.subscribeAll(next);
     this.#report.moved(old.server, next);
     this.#state.moved();
     inBackground(this.#leave(old), (error) => {
@@ -331,18 +344,4 @@ export class NatsConnector {
       }
     };
   }
-}
-
-/**
- * Listing streams and subscribing to near misses are optional: permissions need not allow them. A gateway that may not
- * subscribe to near misses reports that itself.
- */
-function isExpected(refused: NatsRefusal | null): boolean {
-  if (refused === null) return false;
-  return refused.subject === STREAM_NAMES || refused.queue === NEAR_MISS_QUEUE;
-}
-
-/** Rejects when the connection ends: a round trip may stay open then. */
-async function ended(nc: NatsConnection): Promise<never> {
-  throw (await nc.closed()) ?? new Error(ENDED);
 }

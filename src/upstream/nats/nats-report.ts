@@ -4,7 +4,8 @@ import type { Log } from '../../telemetry/log.ts';
 import { LogThrottle } from '../../telemetry/log-throttle.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { Waits } from '../waits.ts';
-import { ENDED, type NatsConnection } from './nats-connection.ts';
+import { ENDED, type NatsConnection, type NatsRefusal } from './nats-connection.ts';
+import { NEAR_MISS_QUEUE, STREAM_NAMES } from './subjects.ts';
 
 /** Below this version nats-server has known security holes; the gateway works from 2.9 on and warns. */
 const SAFE_SERVER_VERSION = '2.12.7';
@@ -217,4 +218,13 @@ function isOlder(version: string, than: string): boolean {
     if ((a[i] ?? 0) !== (b[i] ?? 0)) return (a[i] ?? 0) < (b[i] ?? 0);
   }
   return false;
+}
+
+/**
+ * Listing streams and subscribing to near misses are optional: permissions need not allow them. A gateway that may not
+ * subscribe to near misses reports that itself.
+ */
+export function isExpected(refused: NatsRefusal | null): boolean {
+  if (refused === null) return false;
+  return refused.subject === STREAM_NAMES || refused.queue === NEAR_MISS_QUEUE;
 }

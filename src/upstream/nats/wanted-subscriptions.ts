@@ -1,6 +1,11 @@
 /** What the gateway subscribes to for as long as it wants it: on one connection after the other. */
 import { type Clock, nextTurn } from '../../clock.ts';
-import type { NatsConnection, NatsSubscription, OnMessage } from './nats-connection.ts';
+import type {
+  NatsConnection,
+  NatsMessage,
+  NatsSubscription,
+  OnMessage,
+} from './nats-connection.ts';
 
 /** Subscriptions that a new connection makes in one turn of the event loop: one or two milliseconds. */
 export const SUBSCRIPTIONS_PER_TURN = 500;
@@ -12,9 +17,18 @@ export type Subscribing = {
   readonly mayRepeat?: boolean;
 };
 
+/** A message, and for which subscription it came. */
+export type Tapped = {
+  readonly wanted: string;
+  readonly queue: string;
+  readonly message: NatsMessage;
+};
+
 type Wanted = {
   readonly subject: string;
   readonly subscriber: OnMessage;
+  /** Past the tap. */
+  readonly untapped: OnMessage;
   readonly queue: string;
   readonly mayRepeat: boolean;
   /** null: there is none. */
@@ -28,6 +42,10 @@ type Wanted = {
 export class WantedSubscriptions {
   readonly #clock: Clock;
   readonly #wanted = new Set<Wanted>();
+  /** The same by queue and subject. */
+  readonly #byName = new Map<string, Wanted>();
+  /** Gets every message instead of its subscriber, but those that may come twice; null: nobody does. */
+  tap: ((tapped: Tapped) => void) | null = null;
   /** Where what is wanted next is subscribed; null: nowhere yet. */
   #connection: NatsConnection | null = null;
 
@@ -41,16 +59,31 @@ export class WantedSubscriptions {
     subscriber: OnMessage,
     { queue = '', mayRepeat = false }: Subscribing,
   ): NatsSubscription {
-    const wanted: Wanted = { subject, subscriber, queue, mayRepeat, live: null, on: null, ahead: null }; // prettier-ignore
+    const wanted: Wanted = {
+      ...{ subject, queue, mayRepeat, live: null, on: null, ahead: null },
+      untapped: subscriber,
+      subscriber: (error, message) => {
+        if (this.tap === null || error !== null || mayRepeat) subscriber(error, message);
+        else this.tap({ wanted: subject, queue, message });
+      },
+    };
     this.#wanted.add(wanted);
+    this.#byName.set(nameOf(subject, queue), wanted);
     if (this.#connection?.isClosed === false) subscribe(wanted, this.#connection);
     return {
       unsubscribe: () => {
         this.#wanted.delete(wanted);
         wanted.live?.unsubscribe();
         wanted.ahead?.unsubscribe();
+        const name = nameOf(subject, queue);
+        if (this.#byName.get(name) === wanted) this.#byName.delete(name);
       },
     };
+  }
+
+  /** Gives a message to its subscriber, past the tap; nobody may want it any more. */
+  deliver({ wanted, queue, message }: Tapped): void {
+    this.#byName.get(nameOf(wanted, queue))?.untapped(null, message);
   }
 
   /** What a new connection needs, a part in each turn: a gateway has one for each of its users and groups. */
@@ -123,6 +156,10 @@ export class WantedSubscriptions {
       for (const wanted of part) if (this.#wanted.has(wanted)) subscribe(wanted, next);
     }
   }
+}
+
+function nameOf(subject: string, queue: string): string {
+  return `${queue} ${subject}`;
 }
 
 function subscribe(wanted: Wanted, connection: NatsConnection): void {

@@ -14,6 +14,7 @@ import {
 } from '../../../src/session/life.ts';
 import type { FrozenSession } from '../../../src/session/frozen.ts';
 import type { SessionLimits } from '../../../src/session/session-parts.ts';
+import { readGateway } from '../../../src/takeover/gateway-state.ts';
 import {
   readKey,
   readSession,
@@ -39,7 +40,7 @@ type Client = ReturnType<typeof connect>;
 function frozenOf({ session, clock }: Client): FrozenSession {
   return {
     ...freezeSession(session, clock.now()),
-    ...{ listener: 0, publicKey: writeKey(session.publicKey), resuming: null, lanes: [] },
+    ...{ publicKey: writeKey(session.publicKey), resuming: null, lanes: [] },
   };
 }
 
@@ -319,6 +320,26 @@ describe('what is refused', () => {
 
   test('what is no JSON', () => {
     expect(() => readSession('{')).toThrow('a session is not JSON');
+  });
+});
+
+describe('what is refused of the gateway', () => {
+  const sound = { version: 1, id: 'g-1', sessions: 0, sessionsEver: 0, bus: null, ended: [] };
+  const rows: readonly (readonly [what: string, change: object, error: string])[] = [
+    ['a later version', { version: 2, color: 'red' }, 'version 2 of the state is not known here, only 1'], // prettier-ignore
+    ['no version', { version: undefined }, 'version is not a whole number from 0 on'],
+    ['a field that is unknown', { color: 'red' }, 'color is not known here'],
+    ['half a bus', { bus: { seq: 1 } }, 'bus.announced is not a whole number from 0 on'],
+    ['an order without a stamp', { bus: { seq: 1, announced: 0, term: 1, startedAtWall: 0, calls: 0, orders: [{ key: 'a' }] } }, 'bus.orders[0].at is not a whole number from 0 on'], // prettier-ignore
+    ['an end without a time', { ended: [{ lineage: 'a', upTo: null }] }, 'ended[0].leftMs is not a number'], // prettier-ignore
+  ];
+
+  test('the sound one is read', () => {
+    expect(readGateway(JSON.stringify(sound))).toEqual(sound);
+  });
+
+  test.each(rows)('%s', (_what, change, error) => {
+    expect(() => readGateway(JSON.stringify({ ...sound, ...change }))).toThrow(error);
   });
 });
 

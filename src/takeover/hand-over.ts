@@ -1,0 +1,231 @@
+/**
+ * The old process's part: everything that it serves goes on in a new one, or nothing does.
+ *
+ * Descriptors are sent while clients are served as ever, so that what follows is short: it reads no more from anyone, waits
+ * until all that was read is answered and sent, and sends what it knows of all of them. Until the new process has said that
+ * it has made all of it there, the old one can read on as if nothing had been; after its `go` it never touches them again.
+ */
+import { type Clock, nextTurn, sleep, within } from '../clock.ts';
+import { errorText, failure } from '../errors.ts';
+import type { FrozenSession } from '../session/frozen.ts';
+import { leaveSession, whyNotMovable } from '../session/life.ts';
+import type { Registry } from '../session/registry.ts';
+import type { Session } from '../session/session.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
+import type { OldBus } from './bus-passage.ts';
+import type { GatewayState } from './gateway-state.ts';
+import { Awaited, type FromNew, type FromOld, type Line } from './line.ts';
+import { STATE_VERSION, writeSession } from './session-state.ts';
+
+/** How long the new process may take for each step, in milliseconds. */
+const STEP_MS = {
+  hello: 30_000,
+  prepared: 60_000,
+  holding: 30_000,
+  restored: 10_000,
+  marked: 5_000,
+} as const;
+/** How long those with a slow request are waited for while all others are served. */
+export const SLOW_MS = 5_000;
+/** A request that has been in flight for this long is a slow one. */
+const SLOW_AFTER_MS = 100;
+/** How long nobody is read from until the last answer is out; who is not done by then is closed, as in a drain. */
+export const SETTLE_MS = 500;
+/** Between two looks. */
+const LOOK_MS = 5;
+/** Sessions in one message. */
+const BATCH = 100;
+
+export type HandOverParts = {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly log: Log;
+  readonly registry: Registry;
+  /** What each listener speaks; both processes must speak the same. */
+  readonly listeners: readonly string[];
+  /** null: there is no bus but the process itself. */
+  readonly bus: OldBus | null;
+  readonly freeze: (session: Session) => FrozenSession;
+  readonly state: () => Omit<GatewayState, 'version' | 'sessions' | 'bus'>;
+};
+
+/** `why`: nothing has changed hands. */
+export type HandedOver =
+  | { readonly moved: number; readonly drained: number; readonly pausedMs: number }
+  | { readonly why: string };
+
+export class HandOver {
+  readonly #parts: HandOverParts;
+  readonly #line: Line<FromOld, FromNew>;
+  readonly #awaited = new Awaited<FromNew>();
+  /** Whose descriptors are with the new process. */
+  readonly #sent = new Set<Session>();
+
+  constructor(parts: HandOverParts, line: Line<FromOld, FromNew>) {
+    this.#parts = parts;
+    this.#line = line;
+    line.listen((message) => {
+      this.#awaited.take(message);
+    });
+  }
+
+  /** Never rejects. */
+  async run(): Promise<HandedOver> {
+    const { log } = this.#parts;
+    try {
+      const done = await this.#run();
+      if ('why' in done) log.warn(done, 'the new process does not take over');
+      else log.info(done, 'the new process has taken over');
+      return done;
+    } catch (error) {
+      log.error({ err: error }, 'the new process does not take over');
+      return { why: errorText(error) };
+    }
+  }
+
+  async #run(): Promise<HandedOver> {
+    const hello = await this.#next('hello');
+    const why = hello === null ? 'it did not begin' : this.#refusal(hello);
+    if (why !== null || hello === null) {
+      this.#line.say({ say: 'refused', why: why ?? '' });
+      return { why: why ?? '' };
+    }
+    this.#line.say({ say: 'gateway', id: this.#parts.state().id });
+    const prepared = await this.#next('prepared', 'failed');
+    if (prepared?.say !== 'prepared') return { why: prepared?.why ?? 'it was not ready in time' };
+    for (const session of this.#parts.registry.all()) this.#sendSocket(session);
+    this.#line.say({ say: 'sockets' });
+    if ((await this.#next('holding')) === null) return { why: 'it did not take the sockets' };
+    await this.#waitForSlow();
+    return this.#freeze();
+  }
+
+  #refusal({ version, listeners }: FromNew & { say: 'hello' }): string | null {
+    const { bus, listeners: own } = this.#parts;
+    if (version !== STATE_VERSION)
+      return `it reads version ${version} of the state, and this process writes ${STATE_VERSION}`;
+    const at = own.findIndex((print, i) => listeners[i] !== print);
+    if (at >= 0 || own.length !== listeners.length)
+      return `listen[${at < 0 ? own.length : at}]: the new configuration speaks to clients in another way`;
+    return bus?.isUp === false ? 'NATS is away' : null;
+  }
+
+  #sendSocket(session: Session): void {
+    const handle = session.connection.movable?.handle;
+    if (!handle || this.#sent.has(session)) return;
+    this.#sent.add(session);
+    this.#line.say({ say: 'socket', n: session.n }, handle);
+  }
+
+  // ---- until nothing is on its way ----------------------------------------------------------------------
+
+  /** Whoever has a slow request is not read from until it is answered; all others are served. */
+  async #waitForSlow(): Promise<void> {
+    const { clock, registry } = this.#parts;
+    const since = new Map<Session, number>();
+    const stopped = new Set<Session>();
+    const until = clock.now() + SLOW_MS;
+    for (;;) {
+      const now = clock.now();
+      let slow = 0;
+      for (const session of registry.all()) {
+        if (session.inFlight === 0) {
+          since.delete(session);
+          continue;
+        }
+        if (!since.has(session)) since.set(session, now);
+        if (now - since.get(session)! < SLOW_AFTER_MS) continue;
+        slow++;
+        if (session.connection.movable?.stop()) stopped.add(session);
+      }
+      if (slow === 0 || now >= until) break;
+      await sleep(clock, LOOK_MS);
+    }
+    for (const { connection } of stopped) connection.movable?.goOn();
+  }
+
+  async #freeze(): Promise<HandedOver> {
+    const { clock, wheel, registry, bus } = this.#parts;
+    const pausedAt = clock.now();
+    for (const { connection } of registry.all()) connection.movable?.stop();
+    bus?.hold();
+    const drained = await this.#settle();
+    // Those that have come meanwhile, too.
+    for (const session of registry.all()) this.#sendSocket(session);
+    wheel.pause();
+    const moving = [...registry.all()];
+    const failed = await this.#tellAll(moving);
+    if (failed !== null) {
+      wheel.resume();
+      bus?.goOn();
+      for (const { connection } of moving) connection.movable?.goOn();
+      return { why: failed };
+    }
+    this.#line.say({ say: 'go' });
+    for (const session of moving) leaveSession(session);
+    wheel.resume();
+    const pausedMs = Math.round(clock.now() - pausedAt);
+    await bus?.pass(
+      (message) => {
+        this.#line.say({ say: 'message', ...message });
+      },
+      () => this.#next('marked'),
+    );
+    this.#line.say({ say: 'done' });
+    return { moved: moving.length, drained, pausedMs };
+  }
+
+  /** Until all can move; who cannot in time is closed. Returns how many. */
+  async #settle(): Promise<number> {
+    const { clock, registry, log } = this.#parts;
+    const until = clock.now() + SETTLE_MS;
+    for (;;) {
+      // What was put into outboxes in this turn is written by the next.
+      await nextTurn(clock);
+      const busy = [...registry.all()].filter((session) => whyNotMovable(session) !== null);
+      if (busy.length === 0) return 0;
+      if (clock.now() < until) {
+        await sleep(clock, LOOK_MS);
+        continue;
+      }
+      for (const session of busy) {
+        const { sid } = session;
+        log.debug({ sid, why: whyNotMovable(session) }, 'the session does not move');
+        session.giveUp(failure('DRAINING'));
+        session.resuming?.renew();
+        session.close('draining');
+        if (this.#sent.has(session)) this.#line.say({ say: 'gone', n: session.n });
+      }
+      return busy.length;
+    }
+  }
+
+  /** Returns why it was for nothing; null: all of them are there. */
+  async #tellAll(moving: readonly Session[]): Promise<string | null> {
+    const { clock, freeze, state, bus, registry } = this.#parts;
+    const there = new Set(registry.all());
+    for (const session of this.#sent)
+      if (!there.has(session)) this.#line.say({ say: 'gone', n: session.n });
+    for (let at = 0; at < moving.length; at += BATCH) {
+      const sessions = moving.slice(at, at + BATCH).map((session) => writeSession(freeze(session)));
+      this.#line.say({ say: 'sessions', sessions });
+      await nextTurn(clock);
+    }
+    const rest: GatewayState = {
+      ...{ version: STATE_VERSION, sessions: moving.length },
+      ...{ ...state(), bus: bus?.state() ?? null },
+    };
+    this.#line.say({ say: 'rest', rest: JSON.stringify(rest) });
+    const answer = await this.#next('restored', 'failed');
+    if (answer?.say === 'restored' && answer.sessions === moving.length) return null;
+    return answer?.say === 'failed' ? answer.why : 'it has not gone on in time';
+  }
+
+  /** null: not in time, or the new process is gone. */
+  #next<Say extends FromNew['say']>(...says: readonly Say[]) {
+    const [first] = says;
+    const ms = STEP_MS[first as keyof typeof STEP_MS];
+    return within(this.#parts.clock, ms, this.#awaited.next(...says), null);
+  }
+}
