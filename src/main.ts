@@ -11,6 +11,7 @@ import { checkSupervision, type Supervision } from './cli/supervision.ts';
 import { writeAll } from './cli/write-all.ts';
 import { systemClock } from './clock.ts';
 import { errorText } from './errors.ts';
+import { startSmall } from './heap.ts';
 import { listenToSignals, type Signals } from './signals.ts';
 import { WORKER } from './workers/words.ts';
 
@@ -21,6 +22,8 @@ const VERSION = (
     version: string;
   }
 ).version;
+
+if (['serve', WORKER].includes(process.argv[2] ?? '')) startSmall();
 
 // Not a command of people: a parent that serves by workers starts its own program so.
 if (process.argv[2] === WORKER && process.send !== undefined) {

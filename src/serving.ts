@@ -9,6 +9,7 @@ import { otelExport } from './config/otel-variables.ts';
 import type { Config } from './config/schema.ts';
 import { errorText } from './errors.ts';
 import type { Gateway, GatewayParts } from './gateway.ts';
+import { growWithLoad, shrinkWhenQuiet } from './heap.ts';
 import { systemRandom } from './random.ts';
 import { type Log, logOn, type LogSink } from './telemetry/log.ts';
 import { processUseOf } from './telemetry/process-use.ts';
@@ -86,6 +87,8 @@ export async function startOrFail(gateway: Gateway, config: Config, log: Log): P
   } catch (error) {
     fail(EXIT.OS, `pith: ${errorText(error)}\n`);
   }
+  growWithLoad();
+  shrinkWhenQuiet(systemClock, () => process.cpuUsage());
 }
 
 /** What this process may use. */

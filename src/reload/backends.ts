@@ -13,7 +13,7 @@ import { RouteTable } from '../routing/route-table.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
+import type { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
 import type { Upstream, UpstreamInfo } from '../upstream/upstream.ts';
 
 /** How long backends may take to end their links when the gateway stops, or does without them. */
@@ -85,7 +85,7 @@ export class Backends {
   }
 
   get dialIn(): DialInUpstream[] {
-    return this.upstreams.filter((upstream) => upstream instanceof DialInUpstream);
+    return this.upstreams.filter((upstream): upstream is DialInUpstream => 'attach' in upstream);
   }
 
   /** How many addresses of each backend are in which state, for the metrics. */

@@ -1,19 +1,14 @@
 /** Makes the bus, and what is done over it: commands to the sessions of this gateway, and to those of the whole fleet. */
-import { readFileSync } from 'node:fs';
-
 import type { Bus } from '../bus/bus.ts';
 import { EmbeddedBus } from '../bus/embedded-bus.ts';
 import { Gate, type GateParts } from '../bus/gate.ts';
 import { FleetCommands } from '../bus/fleet-commands.ts';
 import { FleetWatches } from '../bus/fleet-watches.ts';
-import { NatsBus } from '../bus/nats-bus.ts';
 import { SessionCommands } from '../bus/session-commands.ts';
 import { UidRule } from '../bus/uid-rule.ts';
 import type { Capacity } from '../config/auto-limits.ts';
 import { advertisedAddresses } from '../config/gates.ts';
-import { parseBus, parseHostPort } from '../config/address.ts';
-import type { Config } from '../config/schema.ts';
-import type { EventView } from '../contract/event-json.ts';
+import { parseBus } from '../config/address.ts';
 import { parseResumeKey } from '../config/resume-keys.ts';
 import type { Random } from '../random.ts';
 import { Resume } from '../resume/resume.ts';
@@ -22,17 +17,9 @@ import type { Outboxes } from '../session/outboxes.ts';
 import type { LiveTokens } from '../reload/live-tokens.ts';
 import { Registry } from '../session/registry.ts';
 import { SnapshotJoins } from '../session/snapshot-joins.ts';
-import { readClientTls } from '../transport/pem.ts';
-import type { NatsTls } from '../upstream/nats/nats-connection.ts';
-import { NatsConnector } from '../upstream/nats/nats-connector.ts';
-import { NatsReport } from '../upstream/nats/nats-report.ts';
-import type { NatsTraffic } from '../upstream/nats/nats-traffic.ts';
-import { NatsAnswers } from '../upstream/nats/nats-answers.ts';
-import { TurnShare } from '../turn-share.ts';
-import { Subjects } from '../upstream/nats/subjects.ts';
-import { keysForBus } from '../config/event-keys.ts';
 import type { Placement } from '../placement/placement.ts';
 import { makeMayShowBodies } from './control.ts';
+import type { Nats } from './nats.ts';
 import { makePlacement } from './placement.ts';
 import type { Orders } from '../orders/orders.ts';
 import { Watches } from '../watch/watches.ts';
@@ -43,16 +30,6 @@ import type { Shared } from './shared.ts';
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const RANDOM_LETTERS = 10;
-
-/** NATS as the gateway uses it. */
-export type Nats = {
-  readonly connector: NatsConnector;
-  /** That of the backends: the same, unless `nats.split` gives them one of their own. */
-  readonly requests: NatsConnector;
-  readonly report: NatsReport;
-  readonly answers: NatsAnswers;
-  readonly bus: NatsBus;
-};
 
 export type BusParts = {
   readonly bus: Bus;
@@ -84,11 +61,6 @@ export type MakeBusParts = Shared & {
   readonly tracing: Tracing | null;
 };
 
-/** Events on the bus tell what routes to backends on NATS forward, and what is configured besides. */
-export function makeEventView(config: Config): EventView {
-  return { data: keysForBus(config), groups: config.events.groups };
-}
-
 /** `prefix`, and letters that no other gateway has. */
 export function makeGatewayId(prefix: string, random: Random): string {
   let letters = '';
@@ -102,7 +74,8 @@ export function makeBus(shared: MakeBusParts): BusParts {
   const { config, gatewayId, clock, outboxes } = shared;
   const { data: dataBytesMax, groups: groupsMax, group_ttl: groupTtlMs } = config.sessions;
   const address = parseBus(config.bus);
-  const nats = address.kind === 'nats' ? makeNats(address.servers, shared) : null;
+  const nats =
+    address.kind === 'nats' ? shared.kinds.get('nats').makeNats(address.servers, shared) : null;
   const gate = makeGate(shared, nats, () => {
     const { size } = registry;
     const noKeys = shared.liveTokens?.notReady ?? '';
@@ -182,72 +155,4 @@ function makeUidRule(shared: Shared, registry: Registry, bus: Bus): UidRule | un
   });
   uids.claims.start();
   return uids;
-}
-
-/** undefined: neither `bus` nor `nats.tls` asks for it. */
-export function makeNatsTls(config: Config): NatsTls | undefined {
-  const address = parseBus(config.bus);
-  const { handshake_first: handshakeFirst, ...files } = config.nats.tls;
-  const isAsked = handshakeFirst || Object.values(files).some((value) => value !== '');
-  if (address.kind === 'embedded' || (!address.tls && !isAsked)) return undefined;
-  return {
-    read: () => readClientTls(files, (path) => readFileSync(path, 'utf8')),
-    handshakeFirst,
-    hosts: address.servers.map((server) => parseHostPort(server).host),
-  };
-}
-
-/** @param name '': the only connection, or that of the bus. */
-function makeConnector(servers: readonly string[], name: string, shared: Shared) {
-  const { config, gatewayId, clock, random, network } = shared;
-  const { creds, user, password, token, nkey, prefix } = config.nats;
-  const share = new TurnShare(clock, config.limits.fanout.per_turn);
-  const { inboxPrefix } = new Subjects(prefix, gatewayId);
-  const isNeeded = Object.values(config.backends).some(({ kind }) => kind === 'nats');
-  const log = name === '' ? shared.log : shared.log.child({ connection: name });
-  const report = new NatsReport({ ...shared, log, servers, isNeeded });
-  const who = { gatewayId, name, creds, user, password, token, nkey, tls: makeNatsTls(config) };
-  const connector = new NatsConnector(
-    {
-      ...who,
-      servers,
-      dial: network.dialNats,
-      clock,
-      random,
-      inboxPrefix,
-      share,
-      waits: shared.successor !== undefined,
-    },
-    report,
-  );
-  return { connector, report, share };
-}
-
-function makeNats(servers: readonly string[], shared: Shared): Nats {
-  const { config, gatewayId, clock, metrics } = shared;
-  const { connector, report, share } = makeConnector(servers, '', shared);
-  const { split, prefix } = config.nats;
-  // With a share of its own in each turn of the event loop, too.
-  const requests = split ? makeConnector(servers, 'requests', shared).connector : connector;
-  if (split) metrics.watch('pith_bus_requests_up', [], () => (requests.up ? 1 : 0));
-  const subjects = new Subjects(prefix, gatewayId);
-  const convertBytesMax = config.limits.convert;
-  const parts = { ...shared, connector, requests, subjects, convertBytesMax, report, share };
-  const { window: windowMs, replay } = config.sessions.resume;
-  const bus = new NatsBus(
-    parts,
-    makeEventView(config),
-    replay ? { windowMs, outboxBytesMax: config.limits.outbox } : null,
-  );
-  const { streams } = bus;
-  const answers = new NatsAnswers({ clock, connector: requests, subjects, streams, report });
-  const all = new Set([connector, requests]);
-  const sum = (bytes: (traffic: NatsTraffic) => number): number =>
-    [...all].reduce((total, { traffic }) => total + bytes(traffic), 0);
-  metrics.watch('pith_bus_bytes_total', ['received'], () => sum((one) => one.receivedBytes));
-  metrics.watch('pith_bus_bytes_total', ['sent'], () => sum((one) => one.publishedBytes));
-  metrics.watch('pith_bus_unsent_bytes', [], () => answers.unsentBytes);
-  metrics.watch('pith_events_waiting', [], () => bus.events.queue.size);
-  if (bus.replay !== null) metrics.watch('pith_replays_waiting', [], () => bus.replay!.waiting);
-  return { connector, requests, report, answers, bus };
 }

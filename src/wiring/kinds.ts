@@ -9,12 +9,15 @@ const MODULES = {
   busApi: () => import('../control/service.ts'),
   consul: () => import('../discovery/consul.ts'),
   controlServer: () => import('../control/server.ts'),
+  dialIn: () => import('../upstream/dial-in/dial-in-upstream.ts'),
   grpc: () => import('../upstream/grpc/grpc-upstream.ts'),
   grpcClient: () => import('../upstream/grpc-client/grpc-js-connection.ts'),
   http: () => import('../upstream/http/http-upstream.ts'),
   ipc: () => import('../upstream/ipc/ipc-upstream.ts'),
   jwt: () => import('../reload/live-tokens.ts'),
   method: () => import('../upstream/method/method-upstream.ts'),
+  nats: () => import('./nats.ts'),
+  natsUpstream: () => import('../upstream/nats/nats-upstream.ts'),
   natsClient: () => import('../upstream/nats/dial.ts'),
 };
 
@@ -58,11 +61,12 @@ function makeNames({ auth, backends, bus, consul }: Config): Set<Name> {
   for (const backend of Object.values(backends)) {
     const { kind } = backend;
     if (kind === 'http' || kind === 'ipc') names.add(kind);
+    else if (kind === 'dial_in') names.add('dialIn');
     else if (kind === 'grpc')
       names.add('grpcClient').add(backend.mode === 'method' ? 'method' : 'grpc');
   }
   if (auth.mode === 'jwt') names.add('jwt');
-  if (bus !== 'embedded') names.add('natsClient');
+  if (bus !== 'embedded') names.add('nats').add('natsUpstream').add('natsClient');
   if (consul.address !== '') names.add('consul');
   return names;
 }

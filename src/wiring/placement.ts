@@ -5,7 +5,7 @@ import { Placement } from '../placement/placement.ts';
 import { Rebalance } from '../placement/rebalance.ts';
 import type { LiveTokens } from '../reload/live-tokens.ts';
 import type { Registry } from '../session/registry.ts';
-import type { Nats } from './bus.ts';
+import type { Nats } from './nats.ts';
 import type { Shared } from './shared.ts';
 
 export type PlacementParts = Shared & {

@@ -16,7 +16,7 @@ import type { FromNew, FromOld, Line } from '../takeover/line.ts';
 import { readKey, writeKey } from '../takeover/session-state.ts';
 import type { TakeOverParts } from '../takeover/take-over.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
-import type { Nats } from './bus.ts';
+import type { Nats } from './nats.ts';
 import { makeListenerPrints } from './dialects.ts';
 import type { Listeners } from './listeners.ts';
 import type { Shared } from './shared.ts';

@@ -10,17 +10,15 @@ import type { BackendConfig, GrpcBackendConfig } from '../config/schema-backends
 import { isConsulService } from '../config/consul-service.ts';
 import { errorText, GatewayError } from '../errors.ts';
 import type { Consul } from '../discovery/consul.ts';
-import type { Nats } from './bus.ts';
 import { keysForBackend } from '../config/event-keys.ts';
 import type { Relay } from '../relay/relay.ts';
 import { Backends } from '../reload/backends.ts';
 import type { Kinds } from './kinds.ts';
+import type { Nats } from './nats.ts';
 import type { Shared } from './shared.ts';
 import { BackendReport } from '../upstream/backend-report.ts';
-import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
 import type { GrpcPoolOptions } from '../upstream/grpc-client/grpc-pool.ts';
 import type { MethodUpstream } from '../upstream/method/method-upstream.ts';
-import { NatsUpstream } from '../upstream/nats/nats-upstream.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
 import { GateReply } from '../upstream/gate-reply.ts';
 import type { Registry } from '../session/registry.ts';
@@ -79,7 +77,10 @@ function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts
     case 'nats': {
       const subjects = new Subjects(backend.nats.prefix ?? config.nats.prefix, gatewayId);
       const { requests: connector, answers } = nats!;
-      return new NatsUpstream({ connector, subjects, answers, convertBytesMax, wheel }, report);
+      return new (kinds.get('natsUpstream').NatsUpstream)(
+        { connector, subjects, answers, convertBytesMax, wheel },
+        report,
+      );
     }
     case 'grpc':
       return backend.mode === 'method'
@@ -110,7 +111,7 @@ function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts
         balance,
         hash_by: hashBy,
       } = backend;
-      return new DialInUpstream(
+      return new (kinds.get('dialIn').DialInUpstream)(
         { name, token, deadAfterMs, balance, hashBy, closedData, clock, random },
         links,
       );

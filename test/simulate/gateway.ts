@@ -42,7 +42,9 @@ const CONFIGS = new Map<string, Config>();
 const KINDS = makeKinds();
 // Nothing may be waited for once time is virtual.
 await KINDS.need('busApi');
-await KINDS.load(configOf('bus: nats://127.0.0.1:1\nbackends: { any: { grpc: "127.0.0.1:1" } }'));
+await KINDS.load(
+  configOf('bus: nats://127.0.0.1:1\nbackends: { a: { grpc: "127.0.0.1:1" }, b: { dial_in: {} } }'),
+);
 
 export class SimGateway {
   readonly node: Node;

@@ -72,6 +72,7 @@ export const RULES: Rules = {
   'backoff.ts':     ['type random.ts'],
   'bytes.ts':       [],
   'fifo.ts':        [],
+  'heap.ts':        ['type clock.ts', 'node:v8', 'node:vm'],
   'node-http.ts':   ['node:module', 'node:http'],
   'gathered.ts':    ['bytes.ts'],
   'ip.ts':          ['node:net'],
@@ -143,10 +144,10 @@ export const RULES: Rules = {
   'workers/':   ['type config/', 'type control/gateway-methods.ts', 'type reload/reload.ts', 'type transport/acceptor.ts', 'type transport/address-limit.ts', 'transport/raw-handle.ts', 'telemetry/samples.ts', 'node:net', ...SEEN],
   'cli/':       ['failures/', 'node:fs/promises', 'reference/', 'auth/jwt/own-keys.ts', 'explain/', 'client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'orders/blocks-file.ts', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:child_process', 'node:readline', 'node:stream', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
   'signals.ts': [],
-  'serving.ts': ['gateway.ts', 'wiring/network.ts', 'config/', 'telemetry/', 'cli/', 'node:os'],
+  'serving.ts': ['gateway.ts', 'heap.ts', 'wiring/network.ts', 'config/', 'telemetry/', 'cli/', 'node:os'],
   'serve.ts':   ['serving.ts', 'type gateway.ts', 'type signals.ts', 'workers/', 'config/', 'type reload/reload.ts', 'type telemetry/', 'cli/', 'node:child_process', 'node:os'],
   'serve-worker.ts': ['serving.ts', 'type gateway.ts', 'type signals.ts', 'workers/', 'config/', 'type telemetry/'],
-  'main.ts':    ['serve.ts', 'serve-worker.ts', 'signals.ts', 'workers/words.ts', 'config/', 'cli/', 'node:fs'],
+  'main.ts':    ['heap.ts', 'serve.ts', 'serve-worker.ts', 'signals.ts', 'workers/words.ts', 'config/', 'cli/', 'node:fs'],
 };
 
 /** What is behind each row of RULES, in a sentence. With RULES it is the table of src/README.md. */
@@ -159,6 +160,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'backoff.ts':     'growing pauses between attempts, with jitter',
   'bytes.ts':       'views of bytes; the empty buffer and the empty object',
   'node-http.ts':   '`node:http`, without what an import of it would load',
+  'heap.ts':        'the new space of V8: small at the start, and small again after a load',
   'fifo.ts':        'a queue that keeps nothing of what was taken',
   'gathered.ts':    'bytes that arrive in pieces, kept in few of them',
   'ip.ts':          'IP addresses in one form each, and networks of them',

@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest';
+
+import { type NewSpace, shrinkWhenQuiet } from '../../src/heap.ts';
+import { ManualClock } from '../support/clock.ts';
+import { run } from '../support/process.ts';
+import { ROOT } from '../support/serve.ts';
+
+const MIB = 1024 * 1024;
+
+/** How often it has been collected, after each 30 s in which so much processor time was spent. */
+function collections(sizeMib: number, ...spentMs: readonly number[]): number[] {
+  const clock = new ManualClock();
+  let spent = 5_000_000;
+  let count = 0;
+  const space: NewSpace = { size: () => sizeMib * MIB, collect: () => void count++ };
+  shrinkWhenQuiet(clock, () => ({ user: 1_000_000, system: spent }), space);
+  return spentMs.map((ms) => {
+    spent += ms * 1_000;
+    clock.advance(30_000);
+    return count;
+  });
+}
+
+test('a large new space is collected when hardly anything happens', () => {
+  expect(collections(32, 1_600, 1_400, 1_600)).toEqual([0, 1, 1]);
+});
+
+test('a small one is not', () => {
+  expect(collections(8, 0, 0)).toEqual([0, 0]);
+});
+
+test('V8 does what it is told', async () => {
+  const script = `
+    import { growWithLoad, startSmall, systemNewSpace } from './src/heap.ts';
+    const kept = [];
+    const churn = () => { for (let i = 0; i < 3e6; i++) kept[i % 20_000] = { i, list: [i, i, i] }; };
+    const mib = () => Math.round(systemNewSpace.size() / ${MIB});
+    const seen = [];
+    startSmall(); churn(); seen.push(mib());
+    growWithLoad(); churn(); seen.push(mib());
+    await new Promise((resolve) => setTimeout(resolve, 6_000));
+    systemNewSpace.collect(); seen.push(mib());
+    console.log(JSON.stringify(seen));
+  `;
+  const { output } = await run(process.execPath, ['--input-type=module', '-e', script], {
+    cwd: ROOT,
+  });
+  const [held, grown, shrunk] = JSON.parse(output) as [number, number, number];
+  expect(held).toBeLessThanOrEqual(8);
+  expect(grown).toBeGreaterThan(12);
+  expect(shrunk).toBeLessThan(grown / 2);
+});
