@@ -266,6 +266,7 @@ node24: $(NODE_MODULES)
 	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 24 || (a === 24 && b >= 12) ? 0 : 1)' || \
 	  { echo "Node 24.12 or newer is required. This is $$(node -v), and npm has no Node for this machine: install one, then run make again." >&2; exit 1; }
 
-tools: test/tools/install.sh test/tools/install-chromium.sh
+tools: test/tools/install.sh test/tools/install-chromium.sh test/tools/install-prometheus.sh
 	@sh test/tools/install.sh
 	@sh test/tools/install-chromium.sh
+	@sh test/tools/install-prometheus.sh
