@@ -14,23 +14,38 @@ export const LOOK_MS = 30_000;
 export const QUIET_SHARE = 0.05;
 /** What a new space may have without being worth a collection, in bytes. */
 export const NEW_SPACE_KEPT = 8 * 1024 * 1024;
+/**
+ * A new space with so many resident bytes grows no further. What survives a collection is copied while everything else
+ * waits: where V8 lets it grow to twice this, a burst of thousands of sessions holds the event loop for 45 ms.
+ */
+export const NEW_SPACE_MAX = 16 * 1024 * 1024;
+/** How often it is looked at whether it may grow, in milliseconds. */
+export const GROWTH_LOOK_MS = 100;
 
 /** For the start: the new space stays as small as it is. */
 export function startSmall(): void {
-  setFlagsFromString('--semi-space-growth-factor=1');
+  systemNewSpace.mayGrow(false);
 }
 
 /**
- * For the work: it grows with the load, as V8 has it, so that what lives shortly is collected cheaply. The optimising
- * compilers are not held like this: V8 does not go back to all that it did before.
+ * For the work: it grows with the load, so that what lives shortly is collected cheaply, up to `NEW_SPACE_MAX`. The
+ * optimising compilers are not held like this: V8 does not go back to all that it did before.
  */
-export function growWithLoad(): void {
-  setFlagsFromString('--semi-space-growth-factor=2');
+export function growWithLoad(clock: Clock, space: NewSpace = systemNewSpace): void {
+  let grows = false;
+  const look = (): void => {
+    const may = space.size() < NEW_SPACE_MAX;
+    if (may !== grows) space.mayGrow(may);
+    grows = may;
+    clock.setTimer(GROWTH_LOOK_MS, look);
+  };
+  look();
 }
 
 export type NewSpace = {
   /** Bytes of it that are resident. */
   size(): number;
+  mayGrow(may: boolean): void;
   /** Collects it alone, which takes as long as what survives is large: hardly anything, while nothing happens. */
   collect(): void;
 };
@@ -38,6 +53,9 @@ export type NewSpace = {
 export const systemNewSpace: NewSpace = {
   size: () =>
     getHeapSpaceStatistics().find((space) => space.space_name === 'new_space')!.physical_space_size,
+  mayGrow(may) {
+    setFlagsFromString(`--semi-space-growth-factor=${may ? 2 : 1}`);
+  },
   collect() {
     setFlagsFromString('--expose-gc');
     const collect = runInNewContext('gc') as (options: { type: 'minor' }) => void;

@@ -87,7 +87,7 @@ export async function startOrFail(gateway: Gateway, config: Config, log: Log): P
   } catch (error) {
     fail(EXIT.OS, `pith: ${errorText(error)}\n`);
   }
-  growWithLoad();
+  growWithLoad(systemClock);
   shrinkWhenQuiet(systemClock, () => process.cpuUsage());
 }
 

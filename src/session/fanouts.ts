@@ -68,7 +68,7 @@ export class EachSession extends SessionWork {
 }
 
 /** What it costs to close one session, compared to a write. */
-export const CLOSE_COST = 4;
+export const CLOSE_COST = 8;
 /** What one piece of work takes in memory, and each of its sessions: about. */
 const WORK_BYTES = 512;
 const SESSION_BYTES = 32;
@@ -85,8 +85,8 @@ export class Fanouts {
   #isTurnComing = false;
   /** What is done to it is being done now. */
   #reaching: Session | null = null;
-  /** Those whose end waits, too. */
-  readonly #leaving = new Set<Session>();
+  /** How those end whose clients have gone; after what waits for them. */
+  readonly #leaving = new Map<Session, () => void>();
 
   constructor(clock: Clock, outboxes: Outboxes, limits: FanoutLimits) {
     this.#share = new TurnShare(clock, limits.perTurn);
@@ -144,21 +144,29 @@ export class Fanouts {
       end();
       return;
     }
-    const work = new EachSession(CLOSE_COST, () => {
-      this.#leaving.delete(session);
-      end();
-    });
-    if (this.#share.hasRoom(CLOSE_COST)) this.#share.spend(CLOSE_COST);
-    else if (this.#wait([session], work)) {
-      this.#leaving.add(session);
+    const before = this.#leaving.get(session);
+    if (before !== undefined) {
+      // The end of what it sends, and then of its connection.
+      this.#leaving.set(session, () => {
+        before();
+        end();
+      });
       return;
     }
-    this.runNow([session], work);
+    if (this.#share.hasRoom(CLOSE_COST)) {
+      this.#share.spend(CLOSE_COST);
+      if (this.isBusy) this.catchUp(session);
+      end();
+      return;
+    }
+    this.#leaving.set(session, end);
+    this.isBusy = true;
+    this.#awaitTurn();
   }
 
   /** Ends one session whose client has gone, so that there is room for another. False: there is none. */
   endOne(): boolean {
-    const [session] = this.#leaving;
+    const [session] = this.#leaving.keys();
     if (session === undefined) return false;
     this.catchUp(session);
     return true;
@@ -166,9 +174,23 @@ export class Fanouts {
 
   /** Does at once what waits for this session: something else is about to be done to it. */
   catchUp(session: Session): void {
-    const waiting = this.#waiting.get(session);
     // What waits is put by the same means as everything else, which asks for this first.
-    if (waiting !== undefined && session !== this.#reaching) this.#reach(session, waiting, false);
+    if (session === this.#reaching) return;
+    const waiting = this.#waiting.get(session);
+    if (waiting !== undefined) this.#reach(session, waiting, false);
+    const end = this.#leaving.get(session);
+    if (end !== undefined) this.#end(session, end);
+  }
+
+  #end(session: Session, end: () => void): void {
+    this.#share.spend(CLOSE_COST);
+    this.#leaving.delete(session);
+    this.#noteBusy();
+    end();
+  }
+
+  #noteBusy(): void {
+    this.isBusy = this.#waiting.size + this.#leaving.size > 0;
   }
 
   #wait(sessions: readonly Session[], work: SessionWork): boolean {
@@ -203,7 +225,7 @@ export class Fanouts {
     this.#reaching = outer;
     if (waiting.length > 0) return;
     this.#waiting.delete(session);
-    this.isBusy = this.#waiting.size > 0;
+    this.#noteBusy();
   }
 
   /** Counts what it holds now. */
@@ -232,6 +254,12 @@ export class Fanouts {
         this.#waiting.set(session, waiting);
       }
       break;
+    }
+    for (const [session, end] of this.#leaving) {
+      if (this.#share.isSpent) break;
+      // In its turn it comes after what waits for it.
+      if (this.#waiting.has(session)) this.catchUp(session);
+      else this.#end(session, end);
     }
     this.#outboxes.isBulk = false;
     if (this.isBusy) this.#awaitTurn();

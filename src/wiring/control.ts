@@ -144,7 +144,7 @@ function makeWebPages({ config: { admin }, access }: ControlParts): WebPages {
   });
 }
 
-/** Control over NATS, loaded for its first call. */
+/** Control over NATS, made for its first call. */
 export function makeBusApi(
   parts: Shared &
     Pick<ControlParts, 'audit' | 'fleetCommands' | 'fleetWatches' | 'orders' | 'own' | 'status'>,

@@ -66,7 +66,8 @@ function makeNames({ auth, backends, bus, consul }: Config): Set<Name> {
       names.add('grpcClient').add(backend.mode === 'method' ? 'method' : 'grpc');
   }
   if (auth.mode === 'jwt') names.add('jwt');
-  if (bus !== 'embedded') names.add('nats').add('natsUpstream').add('natsClient');
+  // Control over NATS is loaded though nobody may call it: loading it later would hold up a gateway full of players.
+  if (bus !== 'embedded') names.add('nats').add('natsUpstream').add('natsClient').add('busApi');
   if (consul.address !== '') names.add('consul');
   return names;
 }

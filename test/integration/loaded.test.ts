@@ -97,7 +97,7 @@ describe('a library is loaded for', () => {
   test('NATS', async () => {
     await using nats = await startNats();
     await using gateway = await serveRecorded(`\nbus: ${nats.url}\n`);
-    expect(await gateway.loaded()).toEqual(['nats']);
+    expect(await gateway.loaded()).toEqual(['bufbuild', 'nats']);
   });
 });
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { type NewSpace, shrinkWhenQuiet } from '../../src/heap.ts';
+import { growWithLoad, type NewSpace, shrinkWhenQuiet } from '../../src/heap.ts';
 import { ManualClock } from '../support/clock.ts';
 import { run } from '../support/process.ts';
 import { ROOT } from '../support/serve.ts';
@@ -12,7 +12,11 @@ function collections(sizeMib: number, ...spentMs: readonly number[]): number[] {
   const clock = new ManualClock();
   let spent = 5_000_000;
   let count = 0;
-  const space: NewSpace = { size: () => sizeMib * MIB, collect: () => void count++ };
+  const space: NewSpace = {
+    size: () => sizeMib * MIB,
+    mayGrow: () => {},
+    collect: () => void count++,
+  };
   shrinkWhenQuiet(clock, () => ({ user: 1_000_000, system: spent }), space);
   return spentMs.map((ms) => {
     spent += ms * 1_000;
@@ -29,15 +33,37 @@ test('a small one is not', () => {
   expect(collections(8, 0, 0)).toEqual([0, 0]);
 });
 
+test('it grows up to 16 MiB, and again once it has become smaller', () => {
+  const clock = new ManualClock();
+  let sizeMib = 4;
+  const said: boolean[] = [];
+  const space: NewSpace = {
+    size: () => sizeMib * MIB,
+    mayGrow: (may) => void said.push(may),
+    collect: () => {},
+  };
+  growWithLoad(clock, space);
+  const after100Ms = (mib: number): boolean[] => {
+    sizeMib = mib;
+    clock.advance(100);
+    return [...said];
+  };
+  expect(said).toEqual([true]);
+  expect(after100Ms(8)).toEqual([true]);
+  expect(after100Ms(16)).toEqual([true, false]);
+  expect(after100Ms(32)).toEqual([true, false]);
+  expect(after100Ms(8)).toEqual([true, false, true]);
+});
+
 test('V8 does what it is told', async () => {
   const script = `
-    import { growWithLoad, startSmall, systemNewSpace } from './src/heap.ts';
+    import { startSmall, systemNewSpace } from './src/heap.ts';
     const kept = [];
     const churn = () => { for (let i = 0; i < 3e6; i++) kept[i % 20_000] = { i, list: [i, i, i] }; };
     const mib = () => Math.round(systemNewSpace.size() / ${MIB});
     const seen = [];
     startSmall(); churn(); seen.push(mib());
-    growWithLoad(); churn(); seen.push(mib());
+    systemNewSpace.mayGrow(true); churn(); seen.push(mib());
     await new Promise((resolve) => setTimeout(resolve, 6_000));
     systemNewSpace.collect(); seen.push(mib());
     console.log(JSON.stringify(seen));
