@@ -68,7 +68,7 @@ export class EachSession extends SessionWork {
 }
 
 /** What it costs to close one session, compared to a write. */
-export const CLOSE_COST = 8;
+export const CLOSE_COST = 4;
 /** What one piece of work takes in memory, and each of its sessions: about. */
 const WORK_BYTES = 512;
 const SESSION_BYTES = 32;
