@@ -6,7 +6,7 @@ import { patternMatches } from '../routing/route-table.ts';
 export type Pause = {
   /** As in `match`; empty: all, and handshakes. */
   readonly routes: readonly string[];
-  /** Who is served anyway. */
+  /** Users who are served during the maintenance. */
   readonly allowUids: readonly string[];
   /** For clients; '': the standard text. */
   readonly message: string;

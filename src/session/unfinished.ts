@@ -4,7 +4,7 @@
  */
 import { type CloseDetails, type CloseReason, NO_DETAILS } from './close-reason.ts';
 
-/** Who has begun a packet. */
+/** A session in the middle of receiving a packet. */
 export interface Unfinishing {
   readonly connection: { destroy(): void };
   close(reason: CloseReason, details: CloseDetails, cause: string): void;

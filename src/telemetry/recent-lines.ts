@@ -12,7 +12,7 @@ export type RecentLine = {
   readonly time: string;
   readonly level: 'warn' | 'error';
   readonly message: string;
-  /** The other fields: a JSON object; longer ones end with …, and are none. */
+  /** The other fields as a JSON object. A text that is cut ends with `…` and is no longer valid JSON. */
   readonly fields: string;
 };
 

@@ -16,7 +16,7 @@ export interface Peer {
   readonly secure: boolean;
 }
 
-/** Who has gone on from another process: what the socket does not tell. */
+/** What a socket taken over from another process cannot tell about its client. */
 export type Adopted = {
   /** The client's, as `Peer.remoteAddress`. */
   readonly remoteAddress: string;

@@ -18,7 +18,7 @@ export type TableProps<Row> = {
   readonly columns: readonly Column<Row>[];
   readonly rows: readonly Row[];
   readonly keyOf: (row: Row) => string;
-  /** Instead of the rows, where there are none. */
+  /** Shown when there are no rows. */
   readonly empty: ComponentChildren;
 };
 
