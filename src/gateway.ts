@@ -228,8 +228,8 @@ export class Gateway {
   }
 
   /** The process of another gateway has ended. */
-  tellLost(gateway: string): void {
-    this.#bus.nats?.bus.watch.gone(gateway);
+  tellLost(gateway: string, sessions: number): void {
+    this.#bus.nats?.bus.watch.gone(gateway, sessions);
   }
 
   info(): Info {

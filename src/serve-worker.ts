@@ -69,8 +69,8 @@ function obeyParent(
       log.warn('the parent is gone: stopping');
       drain({ reason: 'the parent is gone' });
     },
-    lost: (id) => {
-      gateway.tellLost(id);
+    lost: ({ gateway: id, sessions }) => {
+      gateway.tellLost(id, sessions);
     },
     metrics: () => gateway.metrics.samples(),
     setLogLevel: ({ level, lastsMs }) => {

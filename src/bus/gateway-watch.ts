@@ -148,8 +148,8 @@ export class GatewayWatch {
   }
 
   /** The process of another gateway has ended, as whoever has started it says: it is lost. */
-  gone(gateway: string): void {
-    const lost = this.#others.gone(gateway);
+  gone(gateway: string, sessions: number): void {
+    const lost = this.#others.gone(gateway, sessions, this.#parts.clock.wallNow());
     if (lost !== null && this.#parts.connector.up) this.#announce(lost);
   }
 
@@ -221,7 +221,10 @@ export class GatewayWatch {
     // After its stop it must not look alive.
     if (!this.#isRunning) return;
     if (now - this.#aliveAt >= ALIVE_TO_NEW_MS) this.#sayAlive(now);
-    else this.#aliveAt = -Infinity;
+    else {
+      this.#aliveAt = -Infinity;
+      this.#parts.wheel.set(this.#lookAgain, ALIVE_TO_NEW_MS);
+    }
   }
 
   // ---- the others ---------------------------------------------------------------------------------------

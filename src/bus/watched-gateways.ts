@@ -88,8 +88,16 @@ export class WatchedGateways {
     if (typeof gateway === 'string') this.#watched.delete(gateway);
   }
 
-  /** Whoever has started it says that it is gone: nobody has to wait until it was silent for long. null: that was known. */
-  gone(gateway: string): WatchedGateway | null {
+  /**
+   * Whoever has started it says that it is gone: nobody has to wait until it was silent for long. It may have died before
+   * it was heard here for the first time, but not before it had sessions.
+   *
+   * @param nowWall Milliseconds since the epoch.
+   * @returns null: that was known, or it was not heard and there is no room for another.
+   */
+  gone(gateway: string, sessions: number, nowWall: number): WatchedGateway | null {
+    if (!this.#watched.has(gateway))
+      this.heard({ gateway, sessions, seq: 0, term: 1, startedAtWall: nowWall }, nowWall);
     const known = this.#watched.get(gateway);
     if (known === undefined || known.lostTerm > 0) return null;
     known.silentMs = Math.max(known.silentMs, LOST_AFTER_MS);

@@ -37,9 +37,14 @@ export class Child implements Keeper {
     this.heardAt = clock.now();
   }
 
+  /** It has started, and was there a moment ago. */
+  get isReady(): boolean {
+    return this.status.state === 'ready' && this.program.connected;
+  }
+
   get load(): number | null {
-    const { state, open, received } = this.status;
-    return state === 'ready' ? open + (this.#sent - received) : null;
+    const { open, received } = this.status;
+    return this.isReady ? open + (this.#sent - received) : null;
   }
 
   take(door: string, handle: RawHandle): void {

@@ -14,6 +14,7 @@ import {
   type DrainAsk,
   isOfClients,
   type LevelAsk,
+  type LostAsk,
   NO_OTHERS,
   type Others,
   type ReloadAsk,
@@ -40,7 +41,7 @@ export type Orders = {
   hurry(): void;
   /** The parent is gone. */
   orphaned(): void;
-  lost(gateway: string): void;
+  lost(ask: LostAsk): void;
   reload(ask: ReloadAsk): Promise<ReloadOutcome>;
   metrics(): readonly Sample[];
   setLogLevel(ask: LevelAsk): void;
@@ -102,8 +103,9 @@ export class OwnWorker implements SharedCount {
     this.#channel.onTell('hurry', () => {
       orders.hurry();
     });
-    this.#channel.onTell('lost', ({ gateway }) => {
-      orders.lost(gateway);
+    this.#channel.onAsk('lost', (ask) => {
+      orders.lost(ask);
+      return Promise.resolve(null);
     });
     this.#channel.onAsk('reload', (ask) => orders.reload(ask));
     this.#channel.onAsk('metrics', () => Promise.resolve(orders.metrics()));

@@ -15,6 +15,7 @@ import type { Log } from '../telemetry/log.ts';
 import { AddressCounts } from './address-counts.ts';
 import { Child, type WorkerProcess } from './child.ts';
 import { Doors } from './doors.ts';
+import { LostWorkers } from './lost-workers.ts';
 import { MetricsOfAll } from './metrics-of-all.ts';
 import { othersOf, type ReadyOfAll, readyOf } from './of-all.ts';
 import { reloadAll } from './reload-all.ts';
@@ -59,6 +60,7 @@ export class Parent {
   readonly #doors: Doors;
   readonly #addresses = new AddressCounts<Child>();
   readonly #metrics = new MetricsOfAll();
+  readonly #lost = new LostWorkers();
   readonly #asked = new Map<string, PromiseWithResolvers<void> & { count: number }>();
   readonly #onEnded: (code: number) => void;
   readonly #onReady: (facts: ReadyOfAll) => void;
@@ -118,6 +120,7 @@ export class Parent {
       child.status = status;
       child.heardAt = clock.now();
       this.#onStatus(child);
+      this.#lost.tell(this.children);
     });
     channel.onTell('shut', ({ door }) => {
       this.#doors.shut(door, child, this.#drain !== null);
@@ -195,7 +198,8 @@ export class Parent {
       const { gateway, sessions } = status;
       const how = signal === null ? { code } : { signal };
       log.error({ worker: n, gateway, ...how, sessions }, 'a worker has ended unexpectedly');
-      if (gateway !== '') this.#tellLost(gateway);
+      if (gateway !== '') this.#lost.add({ gateway, sessions });
+      this.#lost.tell(this.children);
     }
     if (this.#exitCode !== null || this.#drain !== null) {
       if (!isClean) this.#exitCode ||= code || exits.SOFTWARE;
@@ -227,12 +231,6 @@ export class Parent {
       if (this.#exitCode !== null || this.#drain !== null) return;
       this.#begin(n);
     });
-  }
-
-  /** One that is there says it, so that nobody has to wait for the silence. */
-  #tellLost(gateway: string): void {
-    const speaker = this.children.find(({ status }) => status.state === 'ready') ?? this.children[0]; // prettier-ignore
-    speaker?.channel.tell('lost', { gateway });
   }
 
   /** Ends all. @param why For stderr; '': it has been said. */

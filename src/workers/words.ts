@@ -107,19 +107,22 @@ export type ToWorker = {
     hurry: null;
     /** All workers have closed their sessions: let go of the rest, and end. */
     drained: null;
-    /** A worker has gone without a goodbye: it is lost, and this one is to say so. */
-    lost: { readonly gateway: string };
     /** There are too many connections from the address of the one that was counted under this number. */
     over: { readonly n: number };
     /** Maybe with a socket. */
     passed: Passed;
   };
   readonly ask: {
+    /** A worker has gone without a goodbye: it is lost, and this one is to say so. */
+    lost: readonly [LostAsk, null];
     reload: readonly [ReloadAsk, ReloadOutcome];
     metrics: readonly [null, readonly Sample[]];
     level: readonly [LevelAsk, null];
   };
 };
+
+/** `sessions`: how many it had when it was last heard. */
+export type LostAsk = { readonly gateway: string; readonly sessions: number };
 
 /** As SetLogLevel. `level` null: that of the configuration again. `lastsMs` 0: until it is changed again. */
 export type LevelAsk = { readonly level: LogLevel | null; readonly lastsMs: number };

@@ -53,6 +53,29 @@ describe.skipIf(chromium === undefined)('the playground', () => {
     expect(web.faults).toEqual([]);
   });
 
+  test('nobody connects before the gateway has said where it listens, or has not answered in 5 s', async () => {
+    await using web = await stage.browser.open('about:blank');
+    const { page } = web;
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<void>();
+    await page.route('**/v1/GetPlayground', async (route) => {
+      asked.resolve();
+      await answer.promise;
+      await route.continue();
+    });
+    await page.goto(`http://127.0.0.1:${stage.gateway.adminPort}/playground`);
+    await asked.promise;
+    const two = page.getByRole('button', { name: 'Two players' });
+    expect(await two.isDisabled()).toBe(true);
+    expect(await page.getByRole('button', { name: 'New session' }).isDisabled()).toBe(true);
+    await page.getByText('cannot be shown: it has not answered within 5 s').waitFor();
+    expect(await two.isDisabled()).toBe(false);
+    answer.resolve();
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await two.click();
+    await messagesOf(page, 'bob').getByText('"room":"lobby"').last().waitFor();
+  });
+
   test('what a server sends is text, and long names break nothing', async () => {
     await using web = await open();
     const { page } = web;

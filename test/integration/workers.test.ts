@@ -140,6 +140,23 @@ describe('two workers', () => {
     await closeAll([...clients, ...more]);
     await nc.close();
   });
+
+  test('that crash together are told to be lost by the first that is begun again', async () => {
+    await using served = await serveBy(2);
+    const nc = await nats.connect();
+    const heard = new Set<unknown>();
+    nc.subscribe('pith.event.gateway.lost', {
+      callback: (_error, message) => {
+        heard.add(message.json<{ gateway: string }>().gateway);
+      },
+    });
+    await nc.flush();
+    const before = (await gatewaysOf(served)).map(({ gateway }) => gateway);
+    for (const pid of workersOf(served)) process.kill(pid, 'SIGKILL');
+    await eventually(() => heard.size === 2, 'both to be lost');
+    expect(heard).toEqual(new Set(before));
+    await nc.close();
+  });
 });
 
 /** The samples of /metrics by their names and labels. */

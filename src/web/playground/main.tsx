@@ -2,6 +2,7 @@
 import { useEffect, useReducer, useState } from 'preact/hooks';
 
 import { inBackground } from '../../background.ts';
+import { abortedAfter } from '../shell/clock.ts';
 import { Control, ControlError } from '../shell/control.ts';
 import { Notice } from '../shell/notice.tsx';
 import { Page, showPage } from '../shell/page.tsx';
@@ -21,15 +22,19 @@ type Gateway = {
   readonly rules: readonly Rule[];
 };
 
+/** How long the page waits for it. */
+const ASK_MS = 5_000;
+
 const NO_GATEWAY: Gateway = { isAsked: false, id: '', addresses: [], rules: [] };
 
 const control = new Control();
 const players = new Players();
 
 async function readGateway(): Promise<Gateway> {
+  const signal = abortedAfter(ASK_MS);
   const [{ gateway }, { listeners, rules }] = await Promise.all([
-    control.call<{ readonly gateway: string }>('GetInfo'),
-    control.call<Offered>('GetPlayground'),
+    control.call<{ readonly gateway: string }>('GetInfo', {}, { signal }),
+    control.call<Offered>('GetPlayground', {}, { signal }),
   ]);
   const forBrowsers = listeners.flatMap((listener) => {
     const address = addressOf(listener, location);
@@ -55,9 +60,8 @@ function useGateway(): [Gateway, ControlError | null, () => void] {
     });
     inBackground(loaded, (problem) => {
       setGateway((before) => ({ ...before, isAsked: true }));
-      setError(
-        problem instanceof ControlError ? problem : new ControlError(0, '', String(problem)),
-      );
+      const why = `it has not answered within ${ASK_MS / 1_000} s`;
+      setError(problem instanceof ControlError ? problem : new ControlError(0, '', why));
     });
   };
   useEffect(load, []);
@@ -76,7 +80,7 @@ function PlaygroundPage() {
       {error !== null && (
         <Trouble error={error} onToken={() => setAsksToken(true)} onAgain={load} />
       )}
-      <Bar rules={gateway.rules} />
+      <Bar rules={gateway.rules} isAsked={gateway.isAsked} />
       <div class="sessions">
         {(gateway.isAsked ? all : []).map((player) => (
           <SessionCard
@@ -110,7 +114,7 @@ function PlaygroundPage() {
   );
 }
 
-function Bar({ rules }: { readonly rules: readonly Rule[] }) {
+function Bar({ rules, isAsked }: Pick<Gateway, 'rules' | 'isAsked'>) {
   const { all, chosen } = players;
   const isFull = all.length >= PLAYERS_MAX;
   const first = rules.flatMap(({ examples }) => examples)[0];
@@ -131,13 +135,13 @@ function Bar({ rules }: { readonly rules: readonly Rule[] }) {
         ))}
       </fieldset>
       <div class="actions">
-        <button type="button" disabled={isFull} onClick={() => players.add()}>
+        <button type="button" disabled={!isAsked || isFull} onClick={() => players.add()}>
           New session
         </button>
         <button
           type="button"
           class="primary"
-          disabled={all.length + 1 > PLAYERS_MAX}
+          disabled={!isAsked || isFull}
           title={
             first === undefined
               ? 'Connects two sessions'

@@ -25,3 +25,8 @@ export function every(ms: number, fn: () => void): () => void {
     clearInterval(timer);
   };
 }
+
+/** Aborts `ms` from now. */
+export function abortedAfter(ms: number): AbortSignal {
+  return AbortSignal.timeout(ms);
+}

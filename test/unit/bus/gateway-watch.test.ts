@@ -156,6 +156,54 @@ describe('one that is killed', () => {
     ]);
   });
 
+  test('is announced at once where whoever has started it says that it has gone', async () => {
+    const made = await fleet(A, B);
+    const [a, b] = made.members;
+    made.kill(b);
+    a.bus.watch.gone(B, 5);
+    // What was heard last counts.
+    expect(await toldIn(made, 100)).toMatchObject([
+      { name: 'gateway.lost', id: `lost.${B}.1`, gateway: B, sessions: 0, term: 1, by: A },
+    ]);
+    a.bus.watch.gone(B, 5);
+    expect(await toldIn(made, 20_000)).toEqual([]);
+  });
+
+  test('is announced then though it was never heard, again until NATS has confirmed it', async () => {
+    const made = await fleet(A);
+    const [a] = made.members;
+    made.deaf.add(a);
+    a.bus.watch.gone(B, 5);
+    const lost = {
+      name: 'gateway.lost',
+      id: `lost.${B}.1`,
+      gateway: B,
+      sessions: 5,
+      last_seq: '0',
+    };
+    expect(await toldIn(made, 100)).toMatchObject([lost]);
+    expect(await toldIn(made, 1_500)).toMatchObject([lost]);
+    made.deaf.delete(a);
+    expect(await toldIn(made, 20_000)).toEqual([]);
+  });
+
+  test('is known to one that came less than 100 ms after its last sign of life', async () => {
+    const { exchange, members, live, kill, add } = await fleet(A);
+    // A has said that it is alive 100 ms ago; B is there 50 ms later.
+    await live(500);
+    members[0].clock.advance(50);
+    exchange.takeSent();
+    add(B);
+    exchange.deliver();
+    expect(toldOn(exchange.takeSent()).map(({ gateway }) => gateway)).toEqual([B]);
+    await live(200);
+    kill(members[0]);
+    await live(10_000);
+    expect(told(exchange).map(({ name, gateway, by }) => [name, gateway, by])).toEqual([
+      ['gateway.lost', A, B],
+    ]);
+  });
+
   test('with the oldest is announced by the one that is left, and so is the oldest', async () => {
     const made = await fleet(A, B, C);
     made.kill(made.members[0]);
