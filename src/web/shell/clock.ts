@@ -28,5 +28,7 @@ export function every(ms: number, fn: () => void): () => void {
 
 /** Aborts `ms` from now. */
 export function abortedAfter(ms: number): AbortSignal {
-  return AbortSignal.timeout(ms);
+  const abort = new AbortController();
+  after(ms, () => abort.abort());
+  return abort.signal;
 }
