@@ -40,6 +40,7 @@ export const RELOADED_KEYS = [
   'telemetry.always',
   'telemetry.refs',
   'telemetry.sample',
+  'worker_timeout',
 ] as const;
 
 export type Changes = {

@@ -284,6 +284,11 @@ export const configSchema = z.strictObject({
     .describe(
       'Processes that share the ports and the limits, each a gateway of its own, 1 to 256; auto: one for each core that the container may use. Needs NATS as bus. Not for a sidecar.',
     ),
+  worker_timeout: duration(
+    '30s',
+    'A worker that says nothing to the parent for this long hangs: it is killed and begun again; 0s: never.',
+    { min: 5000, zero: true },
+  ),
 });
 
 /** The configuration as the gateway reads it: durations in milliseconds, sizes in bytes. */

@@ -70,6 +70,8 @@ export class Channel<Out extends Words, In extends Words> {
   readonly #tells = new Map<string, OnTell>();
   readonly #asks = new Map<string, OnAsk>();
   readonly #asked = new Map<number, Asked>();
+  /** Sockets that wait for their turn, and what goes with them. */
+  readonly #unsent = new Map<RawHandle, Message>();
   #lastId = 0;
 
   constructor(end: ChannelEnd, clock: Clock) {
@@ -130,14 +132,28 @@ export class Channel<Out extends Words, In extends Words> {
     }
   }
 
+  /** The other process has gone: what it did not get any more, in order. The sockets are the caller's now. */
+  takeBack(): readonly (readonly [tell: string, body: unknown, handle: RawHandle])[] {
+    const unsent = [...this.#unsent].map(
+      ([handle, { tell = '', body }]) => [tell, body, handle] as const,
+    );
+    this.#unsent.clear();
+    return unsent;
+  }
+
   #send(message: Message, handle?: RawHandle): void {
     // A process that has just gone cannot be told anything; whoever starts it hears of its end.
     if (!this.#end.connected) {
       handle?.close();
       return;
     }
+    if (handle === undefined) {
+      this.#end.send?.({ pith: VERSION, ...message }, undefined, {}, () => {});
+      return;
+    }
+    this.#unsent.set(handle, message);
     this.#end.send?.({ pith: VERSION, ...message }, handle, {}, () => {
-      handle?.close();
+      if (this.#unsent.delete(handle)) handle.close();
     });
   }
 

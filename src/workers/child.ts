@@ -1,10 +1,18 @@
 /** One worker as the parent sees it. */
 import type { Clock } from '../clock.ts';
+import type { Config } from '../config/schema.ts';
 import type { RawHandle } from '../transport/raw-handle.ts';
 import { Channel, type ChannelEnd } from './channel.ts';
-import type { Keeper } from './doors.ts';
+import type { Keeper, Untaken } from './doors.ts';
 import { isOfClients, NOT_BEGUN, type Status, type ToParent, type ToWorker } from './words.ts';
 
+/** How often a worker is looked at, in milliseconds. */
+export const LOOK_MS = 1_000;
+/**
+ * Looks after which one that has said nothing gets no new connections. It should say something at least once between two
+ * of them.
+ */
+const SILENT_LOOKS = 3;
 /** Connections that were handed to a worker and have not reached it; more are closed. */
 const HANDED_MAX = 4_096;
 
@@ -23,28 +31,70 @@ export class Child implements Keeper {
   readonly program: WorkerProcess;
   /** Its last word. */
   status: Status = NOT_BEGUN;
-  /** When that was, and when it was ready for the first time; NaN: never. */
-  heardAt: number;
-  readyAt = Number.NaN;
+  /** What it has to go by. */
+  config: Config;
+  /** It has said something, so it hears what it is told. */
+  isHeard = false;
+  /** It was ready before. */
+  wasReady = false;
   /** It should end. */
   isTold = false;
+  isKilled = false;
   #sent = 0;
+  /** Since its last word. */
+  #looks = 0;
 
-  constructor(n: number, program: WorkerProcess, clock: Clock) {
+  constructor(
+    n: number,
+    program: WorkerProcess,
+    { clock, config }: { readonly clock: Clock; readonly config: Config },
+  ) {
     this.n = n;
+    this.config = config;
     this.program = program;
     this.channel = new Channel(program, clock);
-    this.heardAt = clock.now();
+  }
+
+  /** It has said something. @returns For the first time. */
+  heard(status: Status): boolean {
+    this.status = status;
+    this.#looks = 0;
+    const isFirst = !this.isHeard;
+    this.isHeard = true;
+    return isFirst;
+  }
+
+  /** Each `LOOK_MS`. Looks are counted rather than time, which goes on while the whole machine is suspended. */
+  look(): void {
+    this.#looks++;
+  }
+
+  /** How long it has said nothing, in milliseconds. */
+  get silentMs(): number {
+    return this.#looks * LOOK_MS;
+  }
+
+  get isSilent(): boolean {
+    return this.#looks > SILENT_LOOKS;
   }
 
   /** It has started, and was there a moment ago. */
   get isReady(): boolean {
-    return this.status.state === 'ready' && this.program.connected;
+    return this.status.state === 'ready' && this.program.connected && !this.isSilent;
   }
 
   get load(): number | null {
     const { open, received } = this.status;
     return this.isReady ? open + (this.#sent - received) : null;
+  }
+
+  /** It has gone: connections that it did not get any more. */
+  untaken(): readonly Untaken[] {
+    return this.channel.takeBack().flatMap(([tell, body, handle]) => {
+      if (tell === 'connection') return { door: (body as { door: string }).door, handle };
+      handle.close();
+      return [];
+    });
   }
 
   take(door: string, handle: RawHandle): void {

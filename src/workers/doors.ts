@@ -14,9 +14,13 @@ const HELD_MAX = 1_024;
 export interface Keeper {
   /** By who should get a connection of a client: the least; null: not now. */
   readonly load: number | null;
+  /** It has said nothing for so long that it may hang. */
+  readonly isSilent: boolean;
   /** Hands it over. */
   take(door: string, handle: RawHandle): void;
 }
+
+export type Untaken = { readonly door: string; readonly handle: RawHandle };
 
 type Door = {
   readonly name: string;
@@ -63,9 +67,14 @@ export class Doors {
     door.held = [];
   }
 
-  /** It has gone. */
-  left(keeper: Keeper): void {
+  /** It has gone. @param untaken Connections that it did not get any more: others do. */
+  left(keeper: Keeper, untaken: readonly Untaken[]): void {
     for (const { keepers } of this.#doors.values()) keepers.delete(keeper);
+    for (const { door: name, handle } of untaken) {
+      const door = this.#doors.get(name);
+      if (door === undefined) handle.close();
+      else this.#hand(door, handle);
+    }
   }
 
   #make(name: string, address: ListenAsk['address'], backlog: number): Door {
@@ -99,8 +108,8 @@ export class Doors {
     }
   }
 
-  #leastOf({ keepers }: Door): Keeper | undefined {
-    const all = [...keepers];
+  #leastOf(door: Door): Keeper | undefined {
+    const all = answeringOf(door);
     let least: Keeper | undefined;
     let load = Infinity;
     const first = this.#turn++;
@@ -115,9 +124,16 @@ export class Doors {
 }
 
 /** One that takes newcomers knows best how things are. */
-function firstOf({ keepers }: Door): Keeper | undefined {
-  const all = [...keepers];
+function firstOf(door: Door): Keeper | undefined {
+  const all = answeringOf(door);
   return all.find(({ load }) => load !== null) ?? all[0];
+}
+
+/** Without those that may hang, unless all do. */
+function answeringOf({ keepers }: Door): readonly Keeper[] {
+  const all = [...keepers];
+  const answering = all.filter(({ isSilent }) => !isSilent);
+  return answering.length > 0 ? answering : all;
 }
 
 /** Takes the handle out of a socket that was accepted here; the socket is of no use any more. null: it has gone. */

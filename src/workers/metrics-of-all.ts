@@ -25,7 +25,7 @@ export class MetricsOfAll {
     const parts = children.map((child) => {
       return { worker: child.n, samples: this.#last.get(child) ?? [] };
     });
-    const ready = children.filter(({ status }) => status.state === 'ready').length;
+    const ready = children.filter(({ load }) => load !== null).length;
     const samples: Sample[] = [
       { name: 'pith_workers_ready', labels: [], value: ready },
       { name: 'pith_worker_crashes_total', labels: [], value: this.crashes },

@@ -26,10 +26,14 @@ export function othersOf(own: Child, children: readonly Child[]): Others {
   const sum = (of: (status: Status) => number): number =>
     others.reduce((total, status) => total + of(status), 0);
   return {
-    ready: sum(({ notReady }) => (notReady.length === 0 ? 1 : 0)),
+    ready: children.filter((child) => child !== own && takesNewcomers(child)).length,
     sendElsewhere: sum(({ sendsElsewhere }) => (sendsElsewhere ? 1 : 0)),
     sessions: sum(({ sessions }) => sessions),
     forced: sum(({ forced }) => forced ?? 0),
     notReady: [...new Set(others.flatMap(({ notReady }) => notReady))],
   };
+}
+
+function takesNewcomers({ isSilent, status }: Child): boolean {
+  return !isSilent && status.notReady.length === 0;
 }

@@ -15,10 +15,11 @@ import type { Log } from '../telemetry/log.ts';
 import { AddressCounts } from './address-counts.ts';
 import { Child, type WorkerProcess } from './child.ts';
 import { Doors } from './doors.ts';
+import { endHung } from './hung.ts';
 import { LostWorkers } from './lost-workers.ts';
 import { MetricsOfAll } from './metrics-of-all.ts';
 import { othersOf, type ReadyOfAll, readyOf } from './of-all.ts';
-import { reloadAll } from './reload-all.ts';
+import { ReloadOfAll } from './reload-all.ts';
 import type { DrainAsk, ListenAsk, Listening } from './words.ts';
 
 /** The longest first wait before a worker that could not start is begun again, and the longest of all. */
@@ -64,7 +65,6 @@ export class Parent {
   readonly #asked = new Map<string, PromiseWithResolvers<void> & { count: number }>();
   readonly #onEnded: (code: number) => void;
   readonly #onReady: (facts: ReadyOfAll) => void;
-  #config: Config;
   /** null: it runs. */
   #exitCode: number | null = null;
   #isReady = false;
@@ -72,12 +72,13 @@ export class Parent {
   /** When the last crashes were. */
   #crashes: number[] = [];
   #drain: DrainAsk | null = null;
-  #reloading: Promise<unknown> = Promise.resolve();
+  #isHurried = false;
+  readonly #reload: ReloadOfAll;
 
   constructor(parts: ParentParts) {
-    const { config, random, log, workers } = parts;
+    const { random, log, workers } = parts;
     this.#parts = parts;
-    this.#config = config;
+    this.#reload = new ReloadOfAll(parts, () => this.children);
     const ended = Promise.withResolvers<number>();
     const ready = Promise.withResolvers<ReadyOfAll>();
     this.ended = ended.promise;
@@ -96,6 +97,11 @@ export class Parent {
   /** Begins all workers. */
   start(): void {
     for (const i of this.#places.keys()) this.#begin(i + 1);
+    endHung(
+      this.#parts,
+      () => this.children,
+      () => this.#reload.config.worker_timeout,
+    );
   }
 
   /** Those that are there. */
@@ -107,18 +113,19 @@ export class Parent {
 
   #begin(n: number): void {
     const { clock, fork, log, workers } = this.#parts;
-    const child = new Child(n, fork(), clock);
+    const child = new Child(n, fork(), { clock, config: this.#reload.config });
     this.#places[n - 1]!.child = child;
     const { channel, program } = child;
     program.on('error', (error) => {
       log.error({ worker: n, error: errorText(error) }, 'a worker could not be begun');
+      // Without a process there is no end of one.
+      if (program.pid === undefined) this.#onExit(child, null, null);
     });
     program.on('exit', (code, signal) => {
       this.#onExit(child, code, signal);
     });
     channel.onTell('status', (status) => {
-      child.status = status;
-      child.heardAt = clock.now();
+      if (child.heard(status)) this.#onFirstWord(child);
       this.#onStatus(child);
       this.#lost.tell(this.children);
     });
@@ -141,20 +148,27 @@ export class Parent {
       this.drain(ask);
       return Promise.resolve(null);
     });
-    channel.onAsk('reload', ({ why }) => this.reload(why));
+    channel.onAsk('reload', ({ why }) => this.#reload.run(why));
     channel.onAsk('metrics', (own) => this.#metrics.read(child, own, this.children));
     channel.onAsk('level', async (ask) => {
       const others = this.children.filter((other) => other !== child);
       await Promise.all(others.map((other) => other.channel.ask('level', ask)));
       return null;
     });
-    channel.tell('begin', { worker: n, workers, config: this.#config });
+    channel.tell('begin', { worker: n, workers, config: child.config });
+  }
+
+  /** From its first word on it does as it is told: now what the others were told before. */
+  #onFirstWord(child: Child): void {
+    if (this.#drain !== null) child.channel.tell('drain', this.#drain);
+    if (this.#isHurried) child.channel.tell('hurry', null);
   }
 
   #onStatus(child: Child): void {
     const { status, channel } = child;
-    if (status.state === 'ready' && Number.isNaN(child.readyAt)) {
-      child.readyAt = this.#parts.clock.now();
+    if (status.state === 'ready' && !child.wasReady) {
+      child.wasReady = true;
+      this.#reload.catchUp(child);
       this.#places[child.n - 1]!.backoff.reset();
       if (!this.#isReady && this.#places.every((one) => one.child?.status.state === 'ready')) {
         this.#isReady = true;
@@ -189,7 +203,7 @@ export class Parent {
     const { n, status, isTold } = child;
     const place = this.#places[n - 1]!;
     place.child = null;
-    this.#doors.left(child);
+    this.#doors.left(child, child.untaken());
     this.#addresses.forget(child);
     this.#metrics.ended(child);
     const isClean = code === exits.OK && isTold;
@@ -207,8 +221,11 @@ export class Parent {
       if (this.children.length === 0) this.#onEnded(this.#exitCode ?? exits.OK);
       return;
     }
-    if (!this.#isReady) this.#giveUp(code || exits.SOFTWARE, '');
-    else if (isClean) this.#begin(n);
+    if (!this.#isReady) {
+      // With a code it has said itself why.
+      const why = `pith: a worker has ended while the process started: ${signal}\n`;
+      this.#giveUp(code || exits.SOFTWARE, signal === null ? '' : why);
+    } else if (isClean) this.#begin(n);
     else this.#beginAgain(place, n);
     this.#tellOthers();
   }
@@ -261,7 +278,7 @@ export class Parent {
 
   /** At the first start no worker gets clients before the others can. */
   async #allHaveAsked(door: string): Promise<void> {
-    if (this.#isReady) return;
+    if (this.#isReady || this.#drain !== null) return;
     let asked = this.#asked.get(door);
     if (asked === undefined) {
       asked = { ...Promise.withResolvers<void>(), count: 0 };
@@ -303,13 +320,15 @@ export class Parent {
 
   /** What is left is to end now. */
   hurry(): void {
+    this.#isHurried = true;
     for (const { channel } of this.children) channel.tell('hurry', null);
   }
 
   #stop(ask: DrainAsk): void {
     this.#drain ??= ask;
-    for (const { channel } of this.children) channel.tell('drain', ask);
-    const { accept_for: acceptMs, budget } = this.#config.drain;
+    for (const asked of this.#asked.values()) asked.resolve();
+    for (const { channel, isHeard } of this.children) if (isHeard) channel.tell('drain', ask);
+    const { accept_for: acceptMs, budget } = this.#reload.config.drain;
     inBackground(this.#killLate(acceptMs + (ask.budgetMs ?? budget) + STOP_EXTRA_MS), () => {});
   }
 
@@ -323,20 +342,6 @@ export class Parent {
 
   /** Reads the configuration again, for all workers or none. @param why For the log. Never rejects. */
   reload(why: string): Promise<ReloadOutcome> {
-    const outcome = this.#reloading.then(async () => {
-      const read = await this.#parts.readConfig();
-      const done = await reloadAll(this.children, { why, read }, this.#config);
-      if (done.isApplied && 'config' in read) this.#config = read.config;
-      if (done.isApart)
-        this.#parts.log.error(
-          { why, errors: done.outcome.errors },
-          'a worker could not reload, so the others have gone back to the configuration before',
-        );
-      return done.outcome;
-    });
-    this.#reloading = outcome.catch(() => {});
-    return outcome.catch((error: unknown) => ({
-      ...{ changed: [], needsRestart: [], errors: [errorText(error)] },
-    }));
+    return this.#reload.run(why);
   }
 }

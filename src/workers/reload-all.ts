@@ -1,40 +1,90 @@
 /** One reload of all workers: all of them apply it, or none. */
+import { inBackground } from '../background.ts';
 import type { Config } from '../config/schema.ts';
 import type { ReloadOutcome } from '../control/gateway-methods.ts';
 import { errorText } from '../errors.ts';
+import type { ReadConfig } from '../reload/reload.ts';
+import type { Log } from '../telemetry/log.ts';
 import type { Child } from './child.ts';
 import type { ReloadAsk } from './words.ts';
 
 /** How long a worker may take, in milliseconds: new backends are connected to meanwhile. */
 const RELOAD_MS = 60_000;
 
-export type ReloadedAll = {
-  readonly outcome: ReloadOutcome;
-  readonly isApplied: boolean;
-  /** Some applied it and others could not, so those have gone back. */
-  readonly isApart: boolean;
-};
+type Parts = { readonly config: Config; readonly readConfig: ReadConfig; readonly log: Log };
 
-/** @param before The configuration that they have. */
-export async function reloadAll(
-  children: readonly Child[],
-  ask: ReloadAsk,
-  before: Config,
-): Promise<ReloadedAll> {
-  const outcomes = await Promise.all(children.map((child) => reloadOne(child, ask)));
-  const refused = outcomes.filter(({ errors, needsRestart }) => errors.length + needsRestart.length > 0); // prettier-ignore
-  const outcome = {
-    changed: union(outcomes.map(({ changed }) => changed)),
-    needsRestart: union(outcomes.map(({ needsRestart }) => needsRestart)),
-    errors: union(outcomes.map(({ errors }) => errors)),
-  };
-  if (refused.length === 0) return { outcome, isApplied: true, isApart: false };
-  const isApart = refused.length < outcomes.length;
-  if (isApart) {
-    const back = { why: 'another worker could not reload', read: { config: before } };
-    await Promise.all(children.map((child) => reloadOne(child, back)));
+export class ReloadOfAll {
+  /** That of all workers. */
+  config: Config;
+  readonly #parts: Parts;
+  readonly #children: () => readonly Child[];
+  #running: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: Parts, children: () => readonly Child[]) {
+    this.config = parts.config;
+    this.#parts = parts;
+    this.#children = children;
   }
-  return { outcome, isApplied: false, isApart };
+
+  /** Reads the configuration again, for all workers or none. @param why For the log. Never rejects. */
+  run(why: string): Promise<ReloadOutcome> {
+    const outcome = this.#running.then(() => this.#run(why));
+    this.#running = outcome.catch(() => {});
+    return outcome.catch((error: unknown) => ({
+      ...{ changed: [], needsRestart: [], errors: [errorText(error)] },
+    }));
+  }
+
+  async #run(why: string): Promise<ReloadOutcome> {
+    const read = await this.#parts.readConfig();
+    const asked = this.#children().filter(isReady);
+    if (asked.length === 0) throw new Error('no worker is ready');
+    const outcomes = await Promise.all(asked.map((child) => reloadOne(child, { why, read })));
+    const outcome = {
+      changed: union(outcomes.map(({ changed }) => changed)),
+      needsRestart: union(outcomes.map(({ needsRestart }) => needsRestart)),
+      errors: union(outcomes.map(({ errors }) => errors)),
+    };
+    const refused = outcomes.filter((one) => !isApplied(one));
+    if (refused.length === 0 && 'config' in read) {
+      this.config = read.config;
+      for (const child of asked) child.config = read.config;
+      for (const child of this.#children()) if (isReady(child)) this.catchUp(child);
+    } else if (refused.length < outcomes.length) await this.#goBack(asked, why, outcome.errors);
+    return outcome;
+  }
+
+  /** Some have applied it. */
+  async #goBack(asked: readonly Child[], why: string, errors: readonly string[]): Promise<void> {
+    const back = { why: 'another worker could not reload', read: { config: this.config } };
+    await Promise.all(asked.map((child) => reloadOne(child, back)));
+    this.#parts.log.error(
+      { why, errors },
+      'a worker could not reload, so the others have gone back to the configuration before',
+    );
+  }
+
+  /** It was begun before the last reload of the others. */
+  catchUp(child: Child): void {
+    const { config } = this;
+    if (child.config === config) return;
+    child.config = config;
+    const ask = { why: 'the other workers have reloaded', read: { config } };
+    inBackground(
+      reloadOne(child, ask).then((outcome) => {
+        if (isApplied(outcome)) return;
+        const { errors } = outcome;
+        this.#parts.log.error({ worker: child.n, errors }, 'a worker cannot reload as the others have: it is killed'); // prettier-ignore
+        child.program.kill('SIGKILL');
+      }),
+      () => {},
+    );
+  }
+}
+
+/** One that starts gets the configuration when it has, and one that ends needs none. */
+function isReady({ status }: Child): boolean {
+  return status.state === 'ready';
 }
 
 async function reloadOne({ channel, n }: Child, ask: ReloadAsk): Promise<ReloadOutcome> {
@@ -43,6 +93,10 @@ async function reloadOne({ channel, n }: Child, ask: ReloadAsk): Promise<ReloadO
   } catch (error) {
     return { changed: [], needsRestart: [], errors: [`worker ${n}: ${errorText(error)}`] };
   }
+}
+
+function isApplied({ errors, needsRestart }: ReloadOutcome): boolean {
+  return errors.length + needsRestart.length === 0;
 }
 
 function union(lists: readonly (readonly string[])[]): string[] {

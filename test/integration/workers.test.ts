@@ -1,13 +1,12 @@
 /** Several processes that serve as one (`workers`): the real program, its parent and its workers. */
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-import { TestClient } from '../support/client.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
-import { pith, type Served, serve } from '../support/serve.ts';
+import { pith, type Served } from '../support/serve.ts';
 import { eventually } from '../support/wait.ts';
+import { closeAll, connect, GATE, metricsOf, serveBy, workersOf } from '../support/workers.ts';
 
 let nats: TestNats;
 
@@ -18,18 +17,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await nats[Symbol.asyncDispose]();
 });
-
-const GATE = `
-backends: { gate: { reply: { code: 200 } } }
-routes: [{ match: "gate.>", backend: gate }]
-`;
-
-/** Resolves when all workers take clients. */
-async function serveBy(workers: number, more = ''): Promise<Served> {
-  const served = await serve(`workers: ${workers}\nbus: ${nats.url}\n${GATE}${more}`);
-  await served.logged('all workers are ready');
-  return served;
-}
 
 type Row = { gateway: string; sessions: number; sessions_max: number };
 
@@ -43,32 +30,11 @@ async function gatewaysOf({ adminPort }: Served): Promise<Row[]> {
   return gateways.sort((a, b) => (a.gateway < b.gateway ? -1 : 1));
 }
 
-/** Process ids of the workers. */
-function workersOf({ running: { pid } }: Served): number[] {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-  return children === '' ? [] : children.split(' ').map(Number);
-}
-
-async function connect({ port }: Served, count: number): Promise<TestClient[]> {
-  const clients: TestClient[] = [];
-  while (clients.length < count) {
-    const batch = Math.min(50, count - clients.length);
-    clients.push(
-      ...(await Promise.all(Array.from({ length: batch }, () => TestClient.connect(port)))),
-    );
-  }
-  return clients;
-}
-
-async function closeAll(clients: readonly TestClient[]): Promise<void> {
-  for (const client of clients) await client[Symbol.asyncDispose]();
-}
-
 const timeOf = (line: Record<string, unknown>): number => Date.parse(String(line['time']));
 
 describe('two workers', () => {
   test('share the connections, each with an id of its own', async () => {
-    await using served = await serveBy(2);
+    await using served = await serveBy(2, nats);
     const clients = await connect(served, 300);
     try {
       const rows = await gatewaysOf(served);
@@ -88,14 +54,14 @@ describe('two workers', () => {
   });
 
   test('say in each line which of them it is', async () => {
-    await using served = await serveBy(2);
+    await using served = await serveBy(2, nats);
     const lines = served.log().filter(({ msg }) => msg === 'listening');
     expect(new Set(lines.map((line) => line['worker']))).toEqual(new Set([1, 2]));
     expect(new Set(lines.map((line) => String(line['clients']))).size).toBe(1);
   });
 
   test.each(['SIGTERM', 'SIGINT'] as const)('drain at one %s, and end with 0', async (signal) => {
-    await using served = await serveBy(2);
+    await using served = await serveBy(2, nats);
     const clients = await connect(served, 10);
     served.running.kill(signal);
     expect(await served.running.exited).toBe(0);
@@ -106,7 +72,7 @@ describe('two workers', () => {
   });
 
   test('are begun again when one crashes, and the other says at once that it is lost', async () => {
-    await using served = await serveBy(2);
+    await using served = await serveBy(2, nats);
     const nc = await nats.connect();
     const heard: Record<string, unknown>[] = [];
     nc.subscribe('pith.event.gateway.lost', {
@@ -142,7 +108,7 @@ describe('two workers', () => {
   });
 
   test('that crash together are told to be lost by the first that is begun again', async () => {
-    await using served = await serveBy(2);
+    await using served = await serveBy(2, nats);
     const nc = await nats.connect();
     const heard = new Set<unknown>();
     nc.subscribe('pith.event.gateway.lost', {
@@ -159,18 +125,9 @@ describe('two workers', () => {
   });
 });
 
-/** The samples of /metrics by their names and labels. */
-async function metricsOf({ adminPort }: Served): Promise<Map<string, number>> {
-  const text = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text();
-  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-  return new Map(
-    lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))]),
-  );
-}
-
 describe('the process as a whole', () => {
   test('has one /metrics, whose counters do not fall when a worker crashes', async () => {
-    await using served = await serveBy(2);
+    await using served = await serveBy(2, nats);
     const clients = await connect(served, 10);
     for (const client of clients) await client.request('gate.a');
     const before = await metricsOf(served);
@@ -192,7 +149,7 @@ describe('the process as a whole', () => {
   });
 
   test('has so many connections from one address as it is told, over all workers', async () => {
-    await using served = await serveBy(2, 'limits: { connections_per_address: 5 }\n');
+    await using served = await serveBy(2, nats, 'limits: { connections_per_address: 5 }\n');
     const clients = await connect(served, 5);
     for (let i = 0; i < 4; i++) {
       const socket = net.connect(served.port, '127.0.0.1');
@@ -211,7 +168,7 @@ describe('the process as a whole', () => {
   });
 
   test('reloads all workers, or none', async () => {
-    await using served = await serveBy(2);
+    await using served = await serveBy(2, nats);
     const yaml = (code: number, more = ''): string =>
       `workers: 2\nbus: ${nats.url}\n${GATE.replace('200', String(code))}${more}`;
     const reload = async (): Promise<object> => {
@@ -229,7 +186,7 @@ describe('the process as a whole', () => {
   });
 
   test('is ready while one worker is, and drains where one is told to', async () => {
-    await using served = await serveBy(2);
+    await using served = await serveBy(2, nats);
     const ready = async (): Promise<number> =>
       (await fetch(`http://127.0.0.1:${served.healthPort}/readyz`)).status;
     expect(await ready()).toBe(200);
@@ -260,7 +217,7 @@ describe('workers', () => {
   });
 
   test('end in order when their parent is killed', async () => {
-    await using served = await serveBy(2);
+    await using served = await serveBy(2, nats);
     const [client] = await connect(served, 1);
     const pids = workersOf(served);
     served.running.kill('SIGKILL');
