@@ -167,7 +167,6 @@ export class Gateway {
       ...{ ...made, access, audit, own: ownGateway, readiness, status },
       drained: drained.promise,
     });
-    this.takeover = { ...made, listeners };
     makeGauges({ ...made, isDraining: () => this.state === 'draining' });
     this.#shutdown = new Shutdown({
       ...{ ...made, ...exports, consul, othersDrained: parts.worker?.drained },
@@ -178,6 +177,7 @@ export class Gateway {
       ports: this.#ports,
       started: () => this.#begun,
     });
+    this.takeover = { ...made, listeners, shutdown: this.#shutdown };
 
     this.registry = bus.registry;
     this.#history = history;

@@ -54,6 +54,11 @@ async function main(args: readonly string[]): Promise<void> {
       return;
     case 'health':
       return health(asked);
+    case 'upgrade': {
+      const { runUpgrade } = await import('./cli/upgrade.ts');
+      process.exit(await runUpgrade(asked, { uid: process.getuid?.() ?? 0, print, complain }));
+      return;
+    }
     case 'top':
       report(await (await import('./cli/top.ts')).showTop(asked, askIo()));
       return;

@@ -6,6 +6,7 @@ import { inBackground } from './background.ts';
 import type { ConfigChoice } from './cli/arguments.ts';
 import { EXIT } from './cli/exit-codes.ts';
 import { type ReadWell, readAgain } from './cli/read-config.ts';
+import { listenForUpgrade } from './cli/upgrade-socket.ts';
 import { type ReadyFacts, type Supervision, writeReady } from './cli/supervision.ts';
 import { watchFiles } from './cli/watch-files.ts';
 import { systemClock } from './clock.ts';
@@ -27,6 +28,7 @@ import {
 } from './serving.ts';
 import type { Signals } from './signals.ts';
 import type { Log } from './telemetry/log.ts';
+import type { Parent } from './workers/parent.ts';
 import { WORKER } from './workers/words.ts';
 
 export type ServeOptions = {
@@ -43,7 +45,8 @@ export async function serve(read: ReadWell, options: ServeOptions): Promise<void
   const workers = workersOf(read.config, availableParallelism());
   begin();
   const logging = openLog(read.config.log);
-  if (workers > 1) await serveByWorkers(read, workers, { ...options, ...logging });
+  if (workers > 1 || options.supervision.upgradable)
+    await serveByWorkers(read, workers, { ...options, ...logging });
   else await serveAlone(read, { ...options, ...logging });
 }
 
@@ -94,6 +97,11 @@ function obeySignals(signals: Signals, gateway: Gateway, log: Log): void {
   signals.unused = (name) => {
     log.warn(`${name} is ignored`);
   };
+  signals.upgrade = () => {
+    log.warn(
+      'SIGUSR2 is ignored: only pith serve with workers, or with --upgradable, can be upgraded',
+    );
+  };
   let stops = 0;
   // Its end, and its fault, is that of `stopped`.
   const drain = (): void =>
@@ -136,6 +144,7 @@ async function serveByWorkers(
   const parent = new Parent({
     ...{ config, workers, clock: systemClock, random: systemRandom, log },
     readConfig: watched.readConfig,
+    own: { choice: options.config, version: options.version },
     fork: () => fork(main, [WORKER], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
     complain,
     exits: EXIT,
@@ -149,6 +158,7 @@ async function serveByWorkers(
   );
   parent.start();
   const facts = await parent.ready;
+  await listenToUpgrades(parent, log);
   log.info({ workers, pid: process.pid }, 'all workers are ready');
   if (supervision.readyFd !== undefined) {
     const { version } = options;
@@ -160,15 +170,34 @@ async function serveByWorkers(
   });
 }
 
+async function listenToUpgrades(parent: Parent, log: Log): Promise<void> {
+  try {
+    const own = { uid: process.getuid?.() ?? 0, pid: process.pid };
+    const socket = await listenForUpgrade(own, (tell) => parent.upgrade(tell));
+    process.on('exit', () => {
+      socket[Symbol.dispose]();
+    });
+  } catch (error) {
+    log.warn({ error: errorText(error) }, 'pith upgrade will not find this process; SIGUSR2 works');
+  }
+}
+
 type ParentOfWorkers = {
   drain(ask: { readonly reason: string }): void;
   hurry(): void;
   reload(why: string): Promise<unknown>;
+  upgrade(tell: (line: string) => void): Promise<unknown>;
 };
 
 function obeyAsParent(signals: Signals, parent: ParentOfWorkers, log: Log): void {
   signals.reload = () => {
     inBackground(parent.reload('SIGHUP'), () => {});
+  };
+  signals.upgrade = () => {
+    inBackground(
+      parent.upgrade(() => {}),
+      () => {},
+    );
   };
   signals.unused = (name) => {
     log.warn(`${name} is ignored`);

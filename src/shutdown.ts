@@ -77,6 +77,7 @@ export class Shutdown {
   /** In an object: who does not wait for the drain is not told that it failed. */
   readonly #begun = Promise.withResolvers<{ readonly drain: Promise<Drained> }>();
   #drain: Promise<Drained> | null = null;
+  readonly #left = Promise.withResolvers<Drained>();
   #state: 'draining' | 'stopped' | null = null;
   #forced: number | null = null;
 
@@ -105,6 +106,34 @@ export class Shutdown {
     this.#drain ??= this.#run(options);
     this.#begun.resolve({ drain: this.#drain });
     return this.#drain;
+  }
+
+  /** Another process is this gateway from now on: here nothing drains any more, and no end is told. */
+  handOver(): void {
+    const { listeners, placement, shedding } = this.#parts;
+    this.#drain = this.#left.promise;
+    this.#begun.resolve({ drain: this.#drain });
+    this.#state = 'stopped';
+    placement.stop();
+    shedding.stop();
+    for (const listener of listeners) listener.close();
+  }
+
+  /** After that: lets go of the rest. Never rejects. */
+  async leave(): Promise<void> {
+    const { backends, faults, ports, tracing, otlpMetrics } = this.#parts;
+    this.#parts.fleetWatches.stop();
+    this.#parts.tokens?.live.stop();
+    this.#parts.drained();
+    await Promise.all([
+      faults.step('traces', CLOSE_MS.others, async () => tracing?.stop()),
+      faults.step('metrics', CLOSE_MS.others, async () => otlpMetrics?.stop()),
+      faults.step('backends', CLOSE_MS.others, () => backends.close()),
+      faults.step('control', CLOSE_MS.control, () =>
+        Promise.all([ports.control.close(), ports.admin.close(), ports.health.close()]),
+      ),
+    ]);
+    this.#left.resolve({ closed: 0, forced: 0 });
   }
 
   /** Settles when the gateway has stopped, whoever asked it to. */

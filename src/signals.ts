@@ -7,6 +7,8 @@ export type Signals = {
   /** The parent is gone, if the gateway is to end with it. */
   orphaned(): void;
   reload(): void;
+  /** Once for each SIGUSR2. */
+  upgrade(): void;
   /** For signals that other programs act on, and Pith does not. */
   unused(name: string): void;
 };
@@ -20,12 +22,14 @@ export function listenToSignals(own: NodeJS.Process, code: number): Signals {
     stop: () => own.exit(code),
     orphaned: () => own.exit(code),
     reload: () => {},
+    upgrade: () => {},
     unused: () => {},
   };
   for (const name of ['SIGTERM', 'SIGINT']) own.on(name, () => signals.stop());
   own.on('SIGHUP', () => {
     signals.reload();
   });
-  for (const name of ['SIGUSR1', 'SIGUSR2']) own.on(name, () => signals.unused(name));
+  own.on('SIGUSR2', () => signals.upgrade());
+  own.on('SIGUSR1', () => signals.unused('SIGUSR1'));
   return signals;
 }

@@ -6,6 +6,7 @@ import { BACKENDS, COMMAND_NAMES, COMMANDS, isCommand, SHELLS, type TopBy } from
 import { HELP, type HelpedCommand, OWN_HELP, USAGE } from './help.ts';
 import { type Options, readOptions, UsageError } from './options.ts';
 import type { AskedTop } from './top.ts';
+import type { AskedUpgrade } from './upgrade.ts';
 import { isObject } from '../protocol/exact-json.ts';
 import { readyFdOf, type Supervision } from './supervision.ts';
 
@@ -45,6 +46,7 @@ export type Arguments =
     }
   | ({ readonly command: 'top' } & AskedTop)
   | { readonly command: 'version'; readonly json: boolean }
+  | ({ readonly command: 'upgrade' } & AskedUpgrade)
   | { readonly command: 'schema' | 'dev' }
   | { readonly command: 'docs'; readonly folder: string; readonly isCheck: boolean }
   | { readonly command: 'init'; readonly folder: string; readonly backend: Backend | undefined }
@@ -133,6 +135,7 @@ function readOwn(command: HelpedCommand, args: readonly string[]): Arguments {
         supervision: {
           readyFd: readyFdOf(options.text('ready-fd')),
           exitWithParent: options.has('exit-with-parent'),
+          upgradable: options.has('upgradable'),
         },
       };
     case 'check':
@@ -141,6 +144,9 @@ function readOwn(command: HelpedCommand, args: readonly string[]): Arguments {
       const path = options.has('ready') ? '/readyz' : '/livez';
       return { command, config: readConfigChoice(options, positionals), path, json };
     }
+    case 'upgrade':
+      refuseArguments(command, positionals);
+      return { command, pid: readPid(options.text('pid')), json };
     case 'top':
       return { command, ...readTop(options), json };
     case 'why':
@@ -161,6 +167,13 @@ function readTop(options: Options): Omit<AskedTop, 'json'> {
   if (count === 0) throw new UsageError(`--count ${text}: expected a number from 1 to 9999`);
   const by = (options.text('by') ?? 'outbox') as TopBy;
   return { by, count, admin: adminOf(options) };
+}
+
+function readPid(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[1-9][0-9]{0,9}$/.test(text))
+    throw new UsageError(`--pid ${text}: expected the pid of pith serve`);
+  return Number(text);
 }
 
 function readWhy(options: Options): { about: string; admin: AdminPort; log: string } {

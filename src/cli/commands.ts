@@ -43,8 +43,13 @@ const TABLE = {
   serve: {
     takes: '[FILE]',
     does: 'run the gateway',
-    options: { ...CONFIG, 'ready-fd': { value: 'N' }, 'exit-with-parent': {} },
+    options: { ...CONFIG, 'ready-fd': { value: 'N' }, 'exit-with-parent': {}, upgradable: {} },
     first: 'file',
+  },
+  upgrade: {
+    takes: '',
+    does: 'let a new version take over, while all clients stay connected',
+    options: { pid: { value: 'N' }, ...JSON_OUT },
   },
   check: {
     takes: '[FILE]',

@@ -58,18 +58,37 @@ Prints a script that makes the shell complete commands, options and their values
   eval "$(pith completion zsh)"                                    # in ~/.zshrc, after compinit
   pith completion fish > ~/.config/fish/completions/pith.fish
 `,
-  serve: `pith serve [FILE] [--live FILE] [--set KEY=VALUE …] [--ready-fd N] [--exit-with-parent]
+  serve: `pith serve [FILE] [--live FILE] [--set KEY=VALUE …] [--ready-fd N] [--exit-with-parent] [--upgradable]
 
 Runs the gateway until SIGTERM or Ctrl-C, which drains it. A second one ends the drain. SIGHUP, or a changed FILE,
-reloads the configuration: all of what has changed, or nothing where some of it needs a restart or is wrong.
+reloads the configuration: all of what has changed, or nothing where some of it needs a restart or is wrong. SIGUSR2
+upgrades it, see pith upgrade --help.
 
   --ready-fd N                      writes one line of JSON to file descriptor N once it listens, with the addresses
                                     and their real ports, and closes N
   --exit-with-parent                drains when stdin ends, as it does when the program that holds the other end is gone
+  --upgradable                      makes pith upgrade possible with workers: 1, too: a parent holds the ports, and takes
+                                    some memory of its own
 ${CONFIG}
 Without FILE and without a ./pith.yaml the environment and --set are the whole configuration.
 Exit code: 0 stopped; ${CHECKED}; 71 cannot listen on an address;
 70 an internal error. Of these only 70 and 71 may go away by themselves.
+`,
+  upgrade: `pith upgrade [--pid N] [--json]
+
+Lets the version of the program that is on disk now take over from the one that runs, on this machine: for each worker
+in turn a new process is begun from the same path, gets all connections and sessions of the old one, and goes on as the
+same gateway. Clients notice nothing; those that cannot move are closed as in a drain (TLS that ends in the gateway, half a
+frame, a request that is not answered within five seconds). If the new version cannot start or does not fit, nothing
+changes. The gateway must have been started with workers above 1, or with --upgradable; what cannot be upgraded so is its
+parent, which holds the ports. SIGUSR2 at the parent does the same; the outcome is in its log.
+
+  --pid N                           the pid of pith serve; default: the only one of this user
+  --json                            print the outcome alone, as one line of JSON
+  -h, --help                        print this
+
+Exit code: 0 all workers were upgraded; 1 not, and it says why; 64 wrong arguments, or several gateways run here;
+69 no gateway was found.
 `,
   check: `pith check [FILE] [--json] [--set KEY=VALUE …]
 

@@ -9,6 +9,8 @@ export type Supervision = {
   readonly readyFd: number | undefined;
   /** Drain once stdin has ended, as it does when the parent is gone. */
   readonly exitWithParent: boolean;
+  /** It can be upgraded while clients stay, with one worker as well. */
+  readonly upgradable: boolean;
 };
 
 /** stdin, stdout and stderr come first. */

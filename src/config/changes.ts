@@ -59,10 +59,36 @@ export function changesBetween(before: Config, after: Config): Changes {
   return { changed, needsRestart: kept.map((path) => formatPath(path)).toSorted() };
 }
 
+/** What clients, the parent of workers and the other gateways know of a gateway: a version that takes over has the same. */
+const KEPT_KEYS = ['id', 'workers', 'listen', 'health.listen', 'admin.listen', 'control.listen', 'bus', 'nats.prefix'] as const; // prettier-ignore
+
+/**
+ * Which of these differ, sorted. What only one of the two has is not looked at: they may be of different versions of the
+ * program.
+ */
+export function keptKeysChanged(before: Config, after: Config): readonly string[] {
+  const paths: Path[] = [];
+  findChanges(before, after, [], paths);
+  const valueAt = (config: unknown, path: Path): unknown =>
+    path.reduce((value: unknown, key) => (value as Record<string, unknown>)[key], config);
+  return paths
+    .filter((path) => isBelow(path, KEPT_KEYS))
+    .filter((path) => {
+      if (typeof path.at(-1) === 'number') return true;
+      return valueAt(before, path) !== undefined && valueAt(after, path) !== undefined;
+    })
+    .map((path) => formatPath(path))
+    .toSorted();
+}
+
 /** True where a reload applies the key; for one of a map, that map's too. */
 export function isReloadedKey(path: Path): boolean {
+  return isBelow(path, RELOADED_KEYS);
+}
+
+function isBelow(path: Path, keys: readonly string[]): boolean {
   const names = path.filter((segment) => typeof segment === 'string');
-  return RELOADED_KEYS.some((key) => {
+  return keys.some((key) => {
     const segments = key.split('.');
     return segments.every((segment, i) => names[i] === segment);
   });

@@ -32,6 +32,8 @@ export const SLOW_MS = 5_000;
 const SLOW_AFTER_MS = 100;
 /** How long nobody is read from until the last answer is out; who is not done by then is closed, as in a drain. */
 export const SETTLE_MS = 500;
+/** How long connections that are no sessions yet may take to become some; the rest is closed. */
+const NEWCOMERS_MS = 1_000;
 /** Between two looks. */
 const LOOK_MS = 5;
 /** Sessions in one message. */
@@ -46,6 +48,21 @@ export type HandOverParts = {
   readonly listeners: readonly string[];
   /** null: there is no bus but the process itself. */
   readonly bus: OldBus | null;
+  /** Connections that are no sessions yet. */
+  readonly newcomers: {
+    /** Resolves when no more come. */
+    hold(): Promise<void>;
+    waiting(): number;
+  };
+  /** The end of this process. */
+  readonly shutdown: {
+    /** Not null: it drains, and nothing is handed over. */
+    readonly state: string | null;
+    /** It is decided, in this turn. */
+    handOver(): void;
+  };
+  /** If more clients than these cannot move, none does: `drain.per_second`. */
+  readonly closedAtOnceMax: number;
   readonly freeze: (session: Session) => FrozenSession;
   readonly state: () => Omit<GatewayState, 'version' | 'sessions' | 'bus'>;
 };
@@ -85,11 +102,12 @@ export class HandOver {
   }
 
   async #run(): Promise<HandedOver> {
-    const hello = await this.#next('hello');
-    const why = hello === null ? 'it did not begin' : this.#refusal(hello);
-    if (why !== null || hello === null) {
-      this.#line.say({ say: 'refused', why: why ?? '' });
-      return { why: why ?? '' };
+    const hello = await this.#next('hello', 'failed');
+    if (hello?.say !== 'hello') return { why: hello?.why ?? 'it did not begin' };
+    const why = this.#refusal(hello);
+    if (why !== null) {
+      this.#line.say({ say: 'refused', why });
+      return { why };
     }
     this.#line.say({ say: 'gateway', id: this.#parts.state().id });
     const prepared = await this.#next('prepared', 'failed');
@@ -98,7 +116,8 @@ export class HandOver {
     this.#line.say({ say: 'sockets' });
     if ((await this.#next('holding')) === null) return { why: 'it did not take the sockets' };
     await this.#waitForSlow();
-    return this.#freeze();
+    await this.#waitForNewcomers();
+    return this.#isStopping ? { why: 'the gateway drains' } : this.#freeze();
   }
 
   #refusal({ version, listeners }: FromNew & { say: 'hello' }): string | null {
@@ -108,7 +127,18 @@ export class HandOver {
     const at = own.findIndex((print, i) => listeners[i] !== print);
     if (at >= 0 || own.length !== listeners.length)
       return `listen[${at < 0 ? own.length : at}]: the new configuration speaks to clients in another way`;
-    return bus?.isUp === false ? 'NATS is away' : null;
+    if (bus?.isUp === false) return 'NATS is away';
+    return this.#whyTooMany([...this.#parts.registry.all()].filter(cannotMove).length);
+  }
+
+  #whyTooMany(closed: number): string | null {
+    const { closedAtOnceMax: max } = this.#parts;
+    if (closed <= max) return null;
+    return `${closed} clients cannot move, and would be closed at once, which is more than drain.per_second (${max})`;
+  }
+
+  get #isStopping(): boolean {
+    return this.#parts.shutdown.state !== null;
   }
 
   #sendSocket(session: Session): void {
@@ -145,8 +175,16 @@ export class HandOver {
     for (const { connection } of stopped) connection.movable?.goOn();
   }
 
+  /** Connections that the listeners have taken become sessions, or have not sent what they should. */
+  async #waitForNewcomers(): Promise<void> {
+    const { clock, newcomers } = this.#parts;
+    await newcomers.hold();
+    const until = clock.now() + NEWCOMERS_MS;
+    while (newcomers.waiting() > 0 && clock.now() < until) await sleep(clock, LOOK_MS);
+  }
+
   async #freeze(): Promise<HandedOver> {
-    const { clock, wheel, registry, bus } = this.#parts;
+    const { clock, wheel, registry, bus, shutdown } = this.#parts;
     const pausedAt = clock.now();
     for (const { connection } of registry.all()) connection.movable?.stop();
     bus?.hold();
@@ -155,7 +193,8 @@ export class HandOver {
     for (const session of registry.all()) this.#sendSocket(session);
     wheel.pause();
     const moving = [...registry.all()];
-    const failed = await this.#tellAll(moving);
+    const told = await this.#tellAll(moving);
+    const failed = this.#isStopping ? 'the gateway drains' : told;
     if (failed !== null) {
       wheel.resume();
       bus?.goOn();
@@ -163,6 +202,7 @@ export class HandOver {
       return { why: failed };
     }
     this.#line.say({ say: 'go' });
+    shutdown.handOver();
     for (const session of moving) leaveSession(session);
     wheel.resume();
     const pausedMs = Math.round(clock.now() - pausedAt);
@@ -228,4 +268,9 @@ export class HandOver {
     const ms = STEP_MS[first as keyof typeof STEP_MS];
     return within(this.#parts.clock, ms, this.#awaited.next(...says), null);
   }
+}
+
+/** As far as is known: TLS is this process's alone. */
+function cannotMove({ connection }: Session): boolean {
+  return !connection.movable;
 }

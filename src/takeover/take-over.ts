@@ -45,6 +45,7 @@ export class TakeOver {
   readonly #frozen: string[] = [];
   #bus: NewBus | null = null;
   #isOver = false;
+  #isTaken = false;
 
   constructor(clock: Clock, line: Line<FromNew, FromOld>) {
     this.#clock = clock;
@@ -52,6 +53,16 @@ export class TakeOver {
     line.listen((message, handle) => {
       this.#take(message, handle);
     });
+  }
+
+  /** The clients are this process's. */
+  get isTaken(): boolean {
+    return this.#isTaken;
+  }
+
+  /** It comes to nothing. */
+  fail(why: string): void {
+    this.#line.say({ say: 'failed', why });
   }
 
   /** Resolves with the id of the gateway. @param listeners What each speaks. @throws {Error} The old one has refused. */
@@ -70,7 +81,7 @@ export class TakeOver {
     try {
       await this.#goOn(parts);
     } catch (error) {
-      this.#line.say({ say: 'failed', why: errorText(error) });
+      this.fail(errorText(error));
       throw error;
     }
   }
@@ -128,6 +139,11 @@ export class TakeOver {
         return;
       case 'message':
         this.#bus?.passed(message);
+        return;
+      case 'go':
+        // At once: who is told to drain in the same turn has clients.
+        this.#isTaken = true;
+        this.#awaited.take(message);
         return;
       case 'done':
         this.#endBus();

@@ -11,7 +11,7 @@ import type { Session } from '../session/session.ts';
 import type { SnapshotJoins } from '../session/snapshot-joins.ts';
 import { NewBus, OldBus, type Tappable } from '../takeover/bus-passage.ts';
 import type { BusState } from '../takeover/gateway-state.ts';
-import { HandOver } from '../takeover/hand-over.ts';
+import { HandOver, type HandOverParts } from '../takeover/hand-over.ts';
 import type { FromNew, FromOld, Line } from '../takeover/line.ts';
 import { readKey, writeKey } from '../takeover/session-state.ts';
 import type { TakeOverParts } from '../takeover/take-over.ts';
@@ -30,17 +30,23 @@ export type MakeTakeoverParts = Shared & {
   readonly orders: Orders;
   readonly backends: Backends;
   readonly listeners: Listeners;
+  readonly shutdown: HandOverParts['shutdown'] & { leave(): Promise<void> };
 };
 
 /** Entries of the list of sessions that may not come back. */
 const ENDED_MAX = 100_000;
 
 export function makeHandOver(parts: MakeTakeoverParts, line: Line<FromOld, FromNew>): HandOver {
-  const { gatewayId, clock, live, nats, resume, listeners } = parts;
+  const { gatewayId, clock, live, nats, resume, listeners, worker } = parts;
   return new HandOver(
     {
       ...parts,
       listeners: makeListenerPrints(live.config),
+      newcomers: {
+        hold: async () => worker?.holdNewcomers(),
+        waiting: () => listeners.all.reduce((sum, { waiting }) => sum + waiting, 0),
+      },
+      closedAtOnceMax: live.config.drain.per_second,
       bus: nats && makeOldBus(parts, nats),
       freeze: (session) => makeFrozen(parts, session, clock.now()),
       state: () => ({

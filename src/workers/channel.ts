@@ -111,6 +111,16 @@ export class Channel<Out extends Words, In extends Words> {
     this.#send({ tell: name, body }, handle);
   }
 
+  /** The same, and the handle stays open here. */
+  lend<Name extends keyof Out['tell'] & string>(
+    name: Name,
+    body: Out['tell'][Name],
+    handle: RawHandle | undefined,
+  ): void {
+    if (this.#end.connected)
+      this.#end.send?.({ pith: VERSION, tell: name, body }, handle, {}, () => {});
+  }
+
   /** Rejects if it is answered with an error, or not within `waitMs`, or if the other process goes. */
   async ask<Name extends keyof Out['ask'] & string>(
     name: Name,

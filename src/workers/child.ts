@@ -1,4 +1,5 @@
 /** One worker as the parent sees it. */
+import type { Backoff } from '../backoff.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
 import type { RawHandle } from '../transport/raw-handle.ts';
@@ -23,6 +24,9 @@ export type WorkerProcess = ChannelEnd & {
   on(event: 'exit', fn: (code: number | null, signal: NodeJS.Signals | null) => void): unknown;
   on(event: 'error', fn: (error: Error) => void): unknown;
 };
+
+/** A worker, or the place of one that is to be begun again. */
+export type Place = { child: Child | null; readonly backoff: Backoff };
 
 export class Child implements Keeper {
   /** From 1 on. */
@@ -94,6 +98,15 @@ export class Child implements Keeper {
       if (tell === 'connection') return { door: (body as { door: string }).door, handle };
       handle.close();
       return [];
+    });
+  }
+
+  /** Called once, when it has ended and all that it has said before has been read. */
+  onEnd(fn: (code: number | null, signal: NodeJS.Signals | null) => void): void {
+    const { program } = this;
+    program.on('exit', (code, signal) => {
+      if (program.connected) program.on('disconnect', () => fn(code, signal));
+      else fn(code, signal);
     });
   }
 

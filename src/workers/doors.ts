@@ -4,6 +4,7 @@
  */
 import net, { type Socket } from 'node:net';
 
+import type { Config } from '../config/schema.ts';
 import { type RawHandle, rawHandleOf } from '../transport/raw-handle.ts';
 import { isOfClients, type ListenAsk, type Listening } from './words.ts';
 
@@ -27,7 +28,7 @@ type Door = {
   readonly server: net.Server;
   readonly listening: Promise<Listening>;
   readonly keepers: Set<Keeper>;
-  held: RawHandle[];
+  readonly held: RawHandle[];
 };
 
 export class Doors {
@@ -35,6 +36,8 @@ export class Doors {
   readonly #onFault: (door: string, error: Error) => void;
   /** Of equals the one after the last takes the next. */
   #turn = 0;
+  /** They get none for now. */
+  readonly #holding = new Set<Keeper>();
 
   /** @param onFault A connection could not be taken, or nobody was there to take it. */
   constructor(onFault: (door: string, error: Error) => void) {
@@ -50,10 +53,18 @@ export class Doors {
     }
     const listening = await door.listening;
     door.keepers.add(keeper);
-    const { held } = door;
-    door.held = [];
-    for (const handle of held) this.#hand(door, handle);
+    this.#handHeld(door);
     return listening;
+  }
+
+  /** This worker gets no connections until `goOn`; where no other is, they wait. */
+  hold(keeper: Keeper): Promise<null> {
+    this.#holding.add(keeper);
+    return Promise.resolve(null);
+  }
+
+  goOn(keeper: Keeper): void {
+    if (this.#holding.delete(keeper)) for (const door of this.#doors.values()) this.#handHeld(door);
   }
 
   /** This worker takes no more. Where none does, the port is closed, unless others are to come. */
@@ -63,12 +74,12 @@ export class Doors {
     door.keepers.delete(keeper);
     if (door.keepers.size > 0 || !isLast) return;
     door.server.close();
-    for (const handle of door.held) handle.close();
-    door.held = [];
+    for (const handle of door.held.splice(0)) handle.close();
   }
 
   /** It has gone. @param untaken Connections that it did not get any more: others do. */
   left(keeper: Keeper, untaken: readonly Untaken[]): void {
+    this.#holding.delete(keeper);
     for (const { keepers } of this.#doors.values()) keepers.delete(keeper);
     for (const { door: name, handle } of untaken) {
       const door = this.#doors.get(name);
@@ -98,8 +109,13 @@ export class Doors {
     return door;
   }
 
+  #handHeld(door: Door): void {
+    for (const handle of door.held.splice(0)) this.#hand(door, handle);
+  }
+
   #hand(door: Door, handle: RawHandle): void {
-    const keeper = isOfClients(door.name) ? this.#leastOf(door) : firstOf(door);
+    const there = answeringOf(door).filter((one) => !this.#holding.has(one));
+    const keeper = isOfClients(door.name) ? this.#leastOf(there) : firstOf(there);
     if (keeper !== undefined) keeper.take(door.name, handle);
     else if (door.held.length < HELD_MAX) door.held.push(handle);
     else {
@@ -108,8 +124,7 @@ export class Doors {
     }
   }
 
-  #leastOf(door: Door): Keeper | undefined {
-    const all = answeringOf(door);
+  #leastOf(all: readonly Keeper[]): Keeper | undefined {
     let least: Keeper | undefined;
     let load = Infinity;
     const first = this.#turn++;
@@ -123,9 +138,16 @@ export class Doors {
   }
 }
 
+/** Its key in the configuration, and the address there. */
+export function placeOf(door: string, config: Config): readonly [key: string, address: string] {
+  if (door === 'health' || door === 'admin' || door === 'control')
+    return [`${door}.listen`, config[door].listen];
+  const index = Number(/\d+/.exec(door)?.[0]);
+  return [`${door}.url`, config.listen[index]?.url ?? ''];
+}
+
 /** One that takes newcomers knows best how things are. */
-function firstOf(door: Door): Keeper | undefined {
-  const all = answeringOf(door);
+function firstOf(all: readonly Keeper[]): Keeper | undefined {
   return all.find(({ load }) => load !== null) ?? all[0];
 }
 

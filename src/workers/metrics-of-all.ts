@@ -21,7 +21,7 @@ export class MetricsOfAll {
   ): Promise<readonly Sample[]> {
     this.#last.set(asking, own);
     const others = children.filter((child) => child !== asking);
-    await Promise.all(others.map((child) => this.#ask(child)));
+    await Promise.all(others.map((child) => this.ask(child)));
     const parts = children.map((child) => {
       return { worker: child.n, samples: this.#last.get(child) ?? [] };
     });
@@ -40,7 +40,8 @@ export class MetricsOfAll {
     this.#ended = addedUp([this.#ended, samples].map((all) => ({ worker: 0, samples: all })));
   }
 
-  async #ask(child: Child): Promise<void> {
+  /** What it stands at is its last word from now on. Never rejects. */
+  async ask(child: Child): Promise<void> {
     try {
       this.#last.set(child, await child.channel.ask('metrics', null, ANSWER_MS));
     } catch {

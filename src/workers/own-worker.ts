@@ -6,6 +6,8 @@ import { type Clock, within } from '../clock.ts';
 import type { DrainProgress, ReloadOutcome } from '../control/gateway-methods.ts';
 import type { SharedCount } from '../transport/address-limit.ts';
 import type { Acceptor, Door, MakeAcceptor, PortAddress } from '../transport/acceptor.ts';
+import type { HandedOver } from '../takeover/hand-over.ts';
+import type { Line } from '../takeover/line.ts';
 import type { Sample } from '../telemetry/samples.ts';
 import { type RawHandle, socketOn } from '../transport/raw-handle.ts';
 import { Channel, type ChannelEnd } from './channel.ts';
@@ -19,6 +21,7 @@ import {
   type Others,
   type ReloadAsk,
   type Status,
+  TAKEOVER,
   type ToParent,
   type ToWorker,
 } from './words.ts';
@@ -43,6 +46,10 @@ export type Orders = {
   orphaned(): void;
   lost(ask: LostAsk): void;
   reload(ask: ReloadAsk): Promise<ReloadOutcome>;
+  /** To a successor, which has begun. Never rejects. */
+  handOver(): Promise<HandedOver>;
+  /** It has handed everything over, and is to end. */
+  leave(): void;
   metrics(): readonly Sample[];
   setLogLevel(ask: LevelAsk): void;
 };
@@ -59,11 +66,14 @@ export class OwnWorker implements SharedCount {
   others: Others = NO_OTHERS;
   /** All are to drain. */
   isDraining = false;
+  /** The parent is gone, and `obey` has not been called yet. */
+  onOrphaned: () => void = () => {};
   readonly #channel: Channel<ToParent, ToWorker>;
   readonly #clock: Clock;
   readonly #acceptors = new Map<string, HandedAcceptor>();
   readonly #overs = new Map<number, () => void>();
   readonly #end: ChannelEnd;
+  #n = 0;
   #entered = 0;
   #received = 0;
 
@@ -75,11 +85,17 @@ export class OwnWorker implements SharedCount {
     const drained = Promise.withResolvers<void>();
     this.begun = begun.promise;
     this.drained = drained.promise;
-    this.#channel.onTell('begin', begun.resolve);
+    this.#channel.onTell('begin', (begin) => {
+      this.#n = begin.worker;
+      begun.resolve(begin);
+    });
     this.#channel.onTell('drained', () => {
       drained.resolve();
     });
-    end.on('disconnect', drained.resolve);
+    end.on('disconnect', () => {
+      drained.resolve();
+      this.onOrphaned();
+    });
     this.#channel.onTell('others', (others) => {
       this.others = others;
     });
@@ -94,8 +110,32 @@ export class OwnWorker implements SharedCount {
     });
   }
 
+  /** To the other process of a takeover. */
+  line<Out extends object, In extends object>(): Line<Out, In> {
+    return {
+      say: (body, handle) => {
+        this.#channel.lend('pass', { to: this.#n, name: TAKEOVER, body }, handle);
+      },
+      listen: (take) => {
+        this.#channel.onTell('passed', ({ name, body }, handle) => {
+          if (name === TAKEOVER) take(body as In | null, handle);
+          else handle?.close();
+        });
+        this.#end.on('disconnect', () => {
+          take(null, undefined);
+        });
+      },
+    };
+  }
+
+  /** Resolves when no connection comes any more, until the takeover has ended; rejects where there is no parent. */
+  async holdNewcomers(): Promise<void> {
+    await this.#channel.ask('hold', null);
+  }
+
   /** From now on it does what the parent says. */
   obey(orders: Orders): void {
+    this.onOrphaned = () => {};
     this.#channel.onTell('drain', (ask) => {
       this.isDraining = true;
       orders.drain(ask);
@@ -107,6 +147,10 @@ export class OwnWorker implements SharedCount {
       orders.lost(ask);
       return Promise.resolve(null);
     });
+    this.#channel.onTell('leave', () => {
+      orders.leave();
+    });
+    this.#channel.onAsk('handOver', () => orders.handOver());
     this.#channel.onAsk('reload', (ask) => orders.reload(ask));
     this.#channel.onAsk('metrics', () => Promise.resolve(orders.metrics()));
     this.#channel.onAsk('level', (ask) => {

@@ -5,7 +5,7 @@
  */
 import { Backoff } from '../backoff.ts';
 import { inBackground } from '../background.ts';
-import { type Clock, sleep, within } from '../clock.ts';
+import { type Clock, sleep } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
 import type { ReloadOutcome } from '../control/gateway-methods.ts';
 import { errorText } from '../errors.ts';
@@ -13,22 +13,22 @@ import type { Random } from '../random.ts';
 import type { ReadConfig } from '../reload/reload.ts';
 import type { Log } from '../telemetry/log.ts';
 import { AddressCounts } from './address-counts.ts';
-import { Child, type WorkerProcess } from './child.ts';
-import { Doors } from './doors.ts';
+import { Child, type Place, type WorkerProcess } from './child.ts';
+import { Doors, placeOf } from './doors.ts';
+import { FirstStart } from './first-start.ts';
 import { endHung } from './hung.ts';
 import { LostWorkers } from './lost-workers.ts';
 import { MetricsOfAll } from './metrics-of-all.ts';
 import { othersOf, type ReadyOfAll, readyOf } from './of-all.ts';
 import { ReloadOfAll } from './reload-all.ts';
-import type { DrainAsk, ListenAsk, Listening } from './words.ts';
+import { type Told, type Upgraded, Upgrades } from './upgrade.ts';
+import type { Begin, DrainAsk, ListenAsk, Listening } from './words.ts';
 
 /** The longest first wait before a worker that could not start is begun again, and the longest of all. */
 const AGAIN_MS = { min: 500, max: 10_000 } as const;
 /** More workers than this that crash within that time are one crash after another: the process ends. */
 const CRASHES_MAX = 10;
 const CRASHES_MS = 300_000;
-/** How long the ports wait at the start until all workers are there, so that all get their share. */
-const FIRST_START_MS = 30_000;
 /** How often workers are told of the others, at most. */
 const OTHERS_EVERY_MS = 250;
 /** How much longer than `drain` says a stop may take, before what is left is killed. */
@@ -41,15 +41,14 @@ export type ParentParts = {
   readonly random: Random;
   readonly log: Log;
   readonly readConfig: ReadConfig;
+  /** Of this program, and where its configuration is read. */
+  readonly own: Pick<Begin, 'version' | 'choice'>;
   readonly fork: () => WorkerProcess;
   /** Says on stderr why the process ends. */
   readonly complain: (text: string) => void;
   /** Exit codes. */
   readonly exits: { readonly OK: number; readonly SOFTWARE: number; readonly OS: number };
 };
-
-/** A worker, or the place of one that is to be begun again. */
-type Place = { child: Child | null; readonly backoff: Backoff };
 
 export class Parent {
   /** The exit code, when all workers have ended after a stop. */
@@ -62,7 +61,7 @@ export class Parent {
   readonly #addresses = new AddressCounts<Child>();
   readonly #metrics = new MetricsOfAll();
   readonly #lost = new LostWorkers();
-  readonly #asked = new Map<string, PromiseWithResolvers<void> & { count: number }>();
+  readonly #firstStart: FirstStart;
   readonly #onEnded: (code: number) => void;
   readonly #onReady: (facts: ReadyOfAll) => void;
   /** null: it runs. */
@@ -74,6 +73,7 @@ export class Parent {
   #drain: DrainAsk | null = null;
   #isHurried = false;
   readonly #reload: ReloadOfAll;
+  readonly #upgrades: Upgrades;
 
   constructor(parts: ParentParts) {
     const { random, log, workers } = parts;
@@ -92,6 +92,14 @@ export class Parent {
       child: null,
       backoff: new Backoff(AGAIN_MS.min, AGAIN_MS.max, random),
     }));
+    this.#firstStart = new FirstStart(parts.clock, workers);
+    this.#upgrades = new Upgrades({
+      ...{ ...parts, places: this.#places, doors: this.#doors, addresses: this.#addresses },
+      ...{ metrics: this.#metrics, reload: this.#reload },
+      beginSuccessor: (n) => this.#fork(n, true),
+      crashed: (child) => this.#onExit(child, null, null),
+      drain: () => this.#drain,
+    });
   }
 
   /** Begins all workers. */
@@ -112,16 +120,19 @@ export class Parent {
   // ---- a worker's life ----------------------------------------------------------------------------------
 
   #begin(n: number): void {
-    const { clock, fork, log, workers } = this.#parts;
+    this.#places[n - 1]!.child = this.#fork(n, false);
+  }
+
+  #fork(n: number, isSuccessor: boolean): Child {
+    const { clock, fork, log, own, workers } = this.#parts;
     const child = new Child(n, fork(), { clock, config: this.#reload.config });
-    this.#places[n - 1]!.child = child;
     const { channel, program } = child;
     program.on('error', (error) => {
       log.error({ worker: n, error: errorText(error) }, 'a worker could not be begun');
       // Without a process there is no end of one.
       if (program.pid === undefined) this.#onExit(child, null, null);
     });
-    program.on('exit', (code, signal) => {
+    child.onEnd((code, signal) => {
       this.#onExit(child, code, signal);
     });
     channel.onTell('status', (status) => {
@@ -133,12 +144,15 @@ export class Parent {
       this.#doors.shut(door, child, this.#drain !== null);
     });
     channel.onTell('entered', ({ n: id, block, max }) => {
-      if (!this.#addresses.enter(child, id, block, max)) channel.tell('over', { n: id });
+      // Its connections are still counted for the process before.
+      const most = this.children.includes(child) ? max : 0;
+      if (!this.#addresses.enter(child, id, block, most)) channel.tell('over', { n: id });
     });
     channel.onTell('left', ({ n: id }) => {
       this.#addresses.leave(child, id);
     });
     channel.onTell('pass', ({ to, name, body }, handle) => {
+      if (this.#upgrades.pass(child, name, body, handle)) return;
       const other = this.#places[to - 1]?.child;
       if (other) other.channel.tell('passed', { from: n, name, body }, handle);
       else handle?.close();
@@ -149,13 +163,15 @@ export class Parent {
       return Promise.resolve(null);
     });
     channel.onAsk('reload', ({ why }) => this.#reload.run(why));
-    channel.onAsk('metrics', (own) => this.#metrics.read(child, own, this.children));
+    channel.onAsk('metrics', (own) => this.#metrics.read(child, own, this.#upgrades.measured()));
+    channel.onAsk('hold', () => this.#doors.hold(child));
     channel.onAsk('level', async (ask) => {
       const others = this.children.filter((other) => other !== child);
       await Promise.all(others.map((other) => other.channel.ask('level', ask)));
       return null;
     });
-    channel.tell('begin', { worker: n, workers, config: child.config });
+    channel.tell('begin', { worker: n, workers, config: child.config, ...own, isSuccessor });
+    return child;
   }
 
   /** From its first word on it does as it is told: now what the others were told before. */
@@ -168,6 +184,7 @@ export class Parent {
     const { status, channel } = child;
     if (status.state === 'ready' && !child.wasReady) {
       child.wasReady = true;
+      this.#upgrades.ready(child);
       this.#reload.catchUp(child);
       this.#places[child.n - 1]!.backoff.reset();
       if (!this.#isReady && this.#places.every((one) => one.child?.status.state === 'ready')) {
@@ -202,10 +219,11 @@ export class Parent {
     const { exits, log } = this.#parts;
     const { n, status, isTold } = child;
     const place = this.#places[n - 1]!;
-    place.child = null;
     this.#doors.left(child, child.untaken());
     this.#addresses.forget(child);
     this.#metrics.ended(child);
+    if (this.#upgrades.ended(child, code, signal)) return;
+    place.child = null;
     const isClean = code === exits.OK && isTold;
     if (!isClean) {
       this.#metrics.crashes++;
@@ -263,38 +281,18 @@ export class Parent {
   // ---- ports --------------------------------------------------------------------------------------------
 
   async #listen(child: Child, ask: ListenAsk): Promise<Listening> {
-    await this.#allHaveAsked(ask.door);
+    if (!this.#upgrades.mayListen(child)) throw new Error('it has not taken over');
+    if (!this.#isReady && this.#drain === null) await this.#firstStart.allAt(ask.door);
     try {
       return await this.#doors.open(ask, child);
     } catch (error) {
-      const [key, address] = this.#nameOf(ask.door);
+      const [key, address] = placeOf(ask.door, this.#parts.config);
       this.#giveUp(
         this.#parts.exits.OS,
         `pith: ${key}: cannot listen on ${address}: ${errorText(error)}\n`,
       );
       throw error;
     }
-  }
-
-  /** At the first start no worker gets clients before the others can. */
-  async #allHaveAsked(door: string): Promise<void> {
-    if (this.#isReady || this.#drain !== null) return;
-    let asked = this.#asked.get(door);
-    if (asked === undefined) {
-      asked = { ...Promise.withResolvers<void>(), count: 0 };
-      this.#asked.set(door, asked);
-    }
-    if (++asked.count >= this.#places.length) asked.resolve();
-    await within(this.#parts.clock, FIRST_START_MS, asked.promise, undefined);
-  }
-
-  /** In the configuration. */
-  #nameOf(door: string): readonly [key: string, address: string] {
-    const { config } = this.#parts;
-    if (door === 'health' || door === 'admin' || door === 'control')
-      return [`${door}.listen`, config[door].listen];
-    const index = Number(/\d+/.exec(door)?.[0]);
-    return [`${door}.url`, config.listen[index]?.url ?? ''];
   }
 
   // ---- one of many --------------------------------------------------------------------------------------
@@ -326,7 +324,7 @@ export class Parent {
 
   #stop(ask: DrainAsk): void {
     this.#drain ??= ask;
-    for (const asked of this.#asked.values()) asked.resolve();
+    this.#firstStart.end();
     for (const { channel, isHeard } of this.children) if (isHeard) channel.tell('drain', ask);
     const { accept_for: acceptMs, budget } = this.#reload.config.drain;
     inBackground(this.#killLate(acceptMs + (ask.budgetMs ?? budget) + STOP_EXTRA_MS), () => {});
@@ -338,6 +336,11 @@ export class Parent {
       this.#parts.log.error({ worker: n }, 'the worker does not stop: it is killed');
       program.kill('SIGKILL');
     }
+  }
+
+  /** Lets the version that is on disk take over. Never rejects. */
+  upgrade(tell: Told): Promise<Upgraded> {
+    return this.#upgrades.run(tell);
   }
 
   /** Reads the configuration again, for all workers or none. @param why For the log. Never rejects. */

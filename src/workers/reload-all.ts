@@ -35,6 +35,13 @@ export class ReloadOfAll {
     }));
   }
 
+  /** Other work that a reload is not to meet: in turn with them. */
+  inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#running.then(work);
+    this.#running = done.catch(() => {});
+    return done;
+  }
+
   async #run(why: string): Promise<ReloadOutcome> {
     const read = await this.#parts.readConfig();
     const asked = this.#children().filter(isReady);
@@ -56,7 +63,11 @@ export class ReloadOfAll {
 
   /** Some have applied it. */
   async #goBack(asked: readonly Child[], why: string, errors: readonly string[]): Promise<void> {
-    const back = { why: 'another worker could not reload', read: { config: this.config } };
+    const back = {
+      why: 'another worker could not reload',
+      read: { config: this.config },
+      isBack: true,
+    };
     await Promise.all(asked.map((child) => reloadOne(child, back)));
     this.#parts.log.error(
       { why, errors },

@@ -1,6 +1,8 @@
 /** What the parent and its workers say to each other, over `channel.ts`. Members are added, and none is removed. */
+import type { ConfigChoice } from '../cli/arguments.ts';
 import type { Config } from '../config/schema.ts';
 import type { LogLevel, ReloadOutcome } from '../control/gateway-methods.ts';
+import type { HandedOver } from '../takeover/hand-over.ts';
 import type { Sample } from '../telemetry/samples.ts';
 
 /** The argument that makes a process a worker: `node src/main.ts worker`. */
@@ -14,12 +16,20 @@ export type Begin = {
   readonly workers: number;
   /** The whole process's; a worker takes its share of it. */
   readonly config: Config;
+  /** Of the parent's program. One of another version reads the configuration by itself: its keys may be others. */
+  readonly version: string;
+  /** Where the configuration is read. */
+  readonly choice: ConfigChoice;
+  /** It takes over from the worker that has this number now. */
+  readonly isSuccessor: boolean;
 };
 
 /** What a worker tells of itself whenever it has changed, and as a sign of life. */
 export type Status = {
   /** '' until its gateway is made. */
   readonly gateway: string;
+  /** Of its program; '' until its gateway is made. */
+  readonly version: string;
   readonly state: 'starting' | 'ready' | 'draining' | 'stopped';
   /** Why it should get no new clients; empty: it should. */
   readonly notReady: readonly string[];
@@ -47,7 +57,7 @@ export type Facts = {
 };
 
 export const NOT_BEGUN: Status = {
-  ...{ gateway: '', state: 'starting', notReady: ['starting'], sendsElsewhere: false },
+  ...{ gateway: '', version: '', state: 'starting', notReady: ['starting'], sendsElsewhere: false },
   ...{ sessions: 0, open: 0, received: 0, forced: null, facts: null },
 };
 
@@ -84,7 +94,10 @@ export type Listening = {
   readonly address: { readonly address: string; readonly family: string; readonly port: number } | null; // prettier-ignore
 };
 
-/** What a process tells another one of its kind, by the number of the worker, through the parent. */
+/**
+ * What a process tells another one of its kind, by the number of the worker, through the parent. During a takeover the
+ * old process and its successor have the same number, by which each reaches the other.
+ */
 export type Pass = { readonly to: number; readonly name: string; readonly body: unknown };
 export type Passed = { readonly from: number; readonly name: string; readonly body: unknown };
 
@@ -93,7 +106,13 @@ export type ReloadAsk = {
   /** For the log. */
   readonly why: string;
   readonly read: { readonly config: Config } | { readonly problems: readonly string[] };
+  /** Back to what it had before the last one. */
+  readonly isBack?: boolean;
 };
+
+/** The name of what the two processes of a takeover say, and its body when one of them is gone. */
+export const TAKEOVER = 'takeover';
+export const GONE = null;
 
 /** What a worker is told and asked. */
 export type ToWorker = {
@@ -111,6 +130,8 @@ export type ToWorker = {
     over: { readonly n: number };
     /** Maybe with a socket. */
     passed: Passed;
+    /** After a takeover: its successor is the worker now, so it is to end. */
+    leave: null;
   };
   readonly ask: {
     /** A worker has gone without a goodbye: it is lost, and this one is to say so. */
@@ -118,6 +139,8 @@ export type ToWorker = {
     reload: readonly [ReloadAsk, ReloadOutcome];
     metrics: readonly [null, readonly Sample[]];
     level: readonly [LevelAsk, null];
+    /** A successor has begun, which everything is to be handed over to. */
+    handOver: readonly [null, HandedOver];
   };
 };
 
@@ -142,6 +165,8 @@ export type ToParent = {
     pass: Pass;
   };
   readonly ask: {
+    /** This worker gets no connections until its takeover has ended. */
+    hold: readonly [null, null];
     /** Listen at a door, once for all workers. */
     listen: readonly [ListenAsk, Listening];
     /** All workers are to drain. */

@@ -182,7 +182,7 @@ describe('signals', () => {
     for (const name of ['SIGUSR1', 'SIGUSR2', 'SIGHUP', 'SIGPIPE'] as const)
       served.running.kill(name);
     await served.logged('SIGUSR1 is ignored');
-    await served.logged('SIGUSR2 is ignored');
+    await served.running.waitFor(/SIGUSR2 is ignored: only pith serve with workers/);
     expect(await served.logged('configuration reloaded')).toMatchObject({ why: 'SIGHUP' });
     expect(await readyz(served.healthPort)).toEqual([200, 'ok\n']);
     expect(served.running.output()).not.toMatch(/debugger/i);

@@ -75,8 +75,12 @@ export function serveWith(env: Readonly<Record<string, string>>, yaml: string): 
 }
 
 /** The same with another copy of the program, by its main file. */
-export function serveOther(main: string, yaml: string): Promise<Served> {
-  return launch([process.execPath, main], yaml, []);
+export function serveOther(
+  main: string,
+  yaml: string,
+  ...args: readonly string[]
+): Promise<Served> {
+  return launch([process.execPath, main], yaml, args);
 }
 
 /** The same with so many file descriptors (`ulimit -n`). */
