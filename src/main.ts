@@ -54,11 +54,8 @@ async function main(args: readonly string[]): Promise<void> {
       return;
     case 'health':
       return health(asked);
-    case 'upgrade': {
-      const { runUpgrade } = await import('./cli/upgrade.ts');
-      process.exit(await runUpgrade(asked, { uid: process.getuid?.() ?? 0, print, complain }));
-      return;
-    }
+    case 'upgrade':
+      return upgrade(asked);
     case 'top':
       report(await (await import('./cli/top.ts')).showTop(asked, askIo()));
       return;
@@ -92,8 +89,7 @@ async function main(args: readonly string[]): Promise<void> {
     case 'profile':
       return profile(asked.args);
     case 'client':
-      await client(asked.args);
-      return;
+      return client(asked.args);
     case 'schema': {
       const { configJsonSchema } = await import('./config/json-schema.ts');
       print(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
@@ -170,6 +166,11 @@ async function health(asked: Extract<Arguments, { readonly command: 'health' }>)
   const say = (line: string): void => complain(`${line}\n`);
   const io = { ...configIo(), say, clock: systemClock };
   report(await (await import('./cli/inspect.ts')).inspectHealth(asked, io));
+}
+
+async function upgrade(asked: Extract<Arguments, { readonly command: 'upgrade' }>): Promise<void> {
+  const { runUpgrade } = await import('./cli/upgrade.ts');
+  process.exit(await runUpgrade(asked, { uid: process.getuid?.() ?? 0, print, complain }));
 }
 
 async function watch(args: readonly string[]): Promise<void> {

@@ -232,7 +232,7 @@ describe('nothing changes', () => {
       upgrade(served, releases.main),
       upgrade(served, releases.main),
     ]);
-    expect(both.map(({ code }) => code).toSorted()).toEqual([0, 1]);
+    expect(new Set(both.map(({ code }) => code))).toEqual(new Set([0, 1]));
     expect(both.find(({ code }) => code === 1)!.output).toMatch(
       /not upgraded: an upgrade is under way already/,
     );
