@@ -105,6 +105,7 @@ const PARSES: Readonly<Record<string, string>> = {
   'cli/server-settings.ts': 'a command of its own process',
   'cli/top.ts': 'a command of its own process',
   'cli/why-log.ts': 'a command of its own process',
+  'cli/upgrade.ts': 'lines of the gateway that it asks',
   'cli/dev.ts': 'a line of the gateway that it has started',
   'cli/mock-backend.ts': 'a command of its own process',
   'client/json.ts': 'not part of the gateway',
