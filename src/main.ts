@@ -90,11 +90,8 @@ async function main(args: readonly string[]): Promise<void> {
       return profile(asked.args);
     case 'client':
       return client(asked.args);
-    case 'schema': {
-      const { configJsonSchema } = await import('./config/json-schema.ts');
-      print(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
-      return;
-    }
+    case 'schema':
+      return schema();
     case 'version':
       print(`${asked.json ? JSON.stringify(versions()) : VERSION}\n`);
       return;
@@ -166,6 +163,11 @@ async function health(asked: Extract<Arguments, { readonly command: 'health' }>)
   const say = (line: string): void => complain(`${line}\n`);
   const io = { ...configIo(), say, clock: systemClock };
   report(await (await import('./cli/inspect.ts')).inspectHealth(asked, io));
+}
+
+async function schema(): Promise<void> {
+  const { configJsonSchema } = await import('./config/json-schema.ts');
+  print(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
 }
 
 async function upgrade(asked: Extract<Arguments, { readonly command: 'upgrade' }>): Promise<void> {
