@@ -5,6 +5,7 @@
  * received, never with the length that was announced.
  */
 import { NOTHING } from '../bytes.ts';
+import { Held } from '../held.ts';
 import { PACKET_HEAD_BYTES } from './packet.ts';
 
 /** Why the stream cannot go on. The connection must be closed: where the next packet begins is unknown. */
@@ -17,11 +18,12 @@ export class PacketReader {
   readonly #bodyBytesMax: number;
   readonly #onPacket: OnPacket;
   readonly #isPadded: boolean;
-  /** Bytes received that are not yet a packet: `#pending[#start, #end)`. */
-  #pending: Buffer = NOTHING;
-  #start = 0;
-  #end = 0;
-  #held = false;
+  /** Bytes received that are not yet a packet. */
+  #pending: Held | null = null;
+  /** Without so many of them there is no packet; 0: that is not known yet. */
+  #needed = 0;
+  #isHeld = false;
+  #isOver = false;
   #reading = false;
   #fault: PacketFault | null = null;
 
@@ -37,20 +39,26 @@ export class PacketReader {
 
   /** Bytes held here: of an incomplete packet, or because of `hold()`. */
   get heldBytes(): number {
-    return this.#end - this.#start;
+    return this.#pending?.bytes ?? 0;
   }
 
   /** What is held, for another process that goes on. */
   get held(): Buffer {
-    return Buffer.from(this.#pending.subarray(this.#start, this.#end));
+    return Buffer.from(this.#pending?.all() ?? NOTHING);
+  }
+
+  /** Holds nothing from now on, whatever comes: the session has ended. */
+  end(): void {
+    this.#isOver = true;
+    this.#forget();
   }
 
   /** Takes bytes and emits every packet that is now complete. After a fault, all further bytes are ignored. */
   push(chunk: Buffer): PacketFault | null {
     if (this.#fault !== null) return this.#fault;
-    if (this.#held || this.#reading || this.heldBytes > 0) {
+    if (this.#isHeld || this.#reading || this.heldBytes > 0) {
       this.#append(chunk);
-      return this.#held || this.#reading ? null : this.#readPending();
+      return this.#isHeld || this.#reading ? null : this.#readPending();
     }
     const used = this.#read(chunk, 0, chunk.length);
     return this.#keep(chunk, used, chunk.length);
@@ -58,54 +66,42 @@ export class PacketReader {
 
   /** Emits no packets until `release()`. May be called from inside the packet handler. */
   hold(): void {
-    this.#held = true;
+    this.#isHeld = true;
   }
 
   /** Resumes with what was received in the meantime. */
   release(): PacketFault | null {
-    this.#held = false;
+    this.#isHeld = false;
     if (this.#reading || this.#fault !== null) return this.#fault;
     return this.#readPending();
   }
 
   #readPending(): PacketFault | null {
-    // Emitted packets are views of this buffer, so it is left alone, and the rest goes into a new one.
-    const buffer = this.#pending;
-    const start = this.#start;
-    const end = this.#end;
-    this.#pending = NOTHING;
-    this.#start = 0;
-    this.#end = 0;
-    const used = this.#read(buffer, start, end);
-    if (used === start && this.#end === 0 && this.#fault === null) {
-      // Nothing was emitted: the buffer may still be appended to.
-      this.#pending = buffer;
-      this.#start = start;
-      this.#end = end;
-      return null;
-    }
-    return this.#keep(buffer, used, end);
+    if (this.#pending === null || this.#pending.bytes < this.#needed) return null;
+    const bytes = this.#pending.all();
+    this.#forget();
+    const used = this.#read(bytes, 0, bytes.length);
+    return this.#keep(bytes, used, bytes.length);
   }
 
   /** Keeps an incomplete packet, in front of what the handler pushed in the meantime, and continues with the latter. */
   #keep(bytes: Buffer, start: number, end: number): PacketFault | null {
-    if (start === end && this.#end === 0) return this.#fault;
-    const later = this.#pending.subarray(this.#start, this.#end);
-    this.#pending = NOTHING;
-    this.#start = 0;
-    this.#end = 0;
+    if (start === end && this.#pending === null) return this.#fault;
+    const later = this.#pending?.all() ?? NOTHING;
+    this.#forget();
     if (this.#fault !== null) return this.#fault;
     if (start < end) this.#append(bytes.subarray(start, end));
     if (later.length === 0) return null;
     this.#append(later);
-    return this.#held ? null : this.#readPending();
+    return this.#isHeld ? null : this.#readPending();
   }
 
   /** Emits the complete packets of `bytes[start, end)` and returns where the first incomplete one begins. */
   #read(bytes: Buffer, start: number, end: number): number {
     this.#reading = true;
+    this.#needed = 0;
     let at = this.#isPadded ? behindPadding(bytes, start, end) : start;
-    while (!this.#held && end - at >= PACKET_HEAD_BYTES) {
+    while (!this.#isHeld && end - at >= PACKET_HEAD_BYTES) {
       const type = bytes[at]!;
       if (type < 1 || type > 5) {
         this.#fault = 'bad_packet_type';
@@ -117,7 +113,10 @@ export class PacketReader {
         break;
       }
       const bodyAt = at + PACKET_HEAD_BYTES;
-      if (end - bodyAt < length) break;
+      if (end - bodyAt < length) {
+        this.#needed = PACKET_HEAD_BYTES + length;
+        break;
+      }
       at = bodyAt + length;
       this.#onPacket(type, bytes.subarray(bodyAt, at));
       if (this.#isPadded) at = behindPadding(bytes, at, end);
@@ -126,27 +125,13 @@ export class PacketReader {
     return at;
   }
 
-  /** Bytes of the packet of which a part is held; Infinity: that is not known yet, or more than the packet is held. */
-  get #wholeBytes(): number {
-    if (this.heldBytes < PACKET_HEAD_BYTES) return Infinity;
-    const whole = PACKET_HEAD_BYTES + this.#pending.readUIntBE(this.#start + 1, 3);
-    return whole > this.heldBytes ? whole : Infinity;
+  #append(chunk: Buffer): void {
+    if (!this.#isOver) (this.#pending ??= new Held()).add(chunk);
   }
 
-  #append(chunk: Buffer): void {
-    const size = this.heldBytes + chunk.length;
-    if (this.#end + chunk.length > this.#pending.length) {
-      // Doubling keeps the cost of single bytes linear; the capacity stays within twice the bytes received,
-      // and within the packet.
-      const doubled = Math.max(2 * this.heldBytes, 64);
-      const grown = Buffer.allocUnsafe(Math.max(size, Math.min(doubled, this.#wholeBytes)));
-      this.#pending.copy(grown, 0, this.#start, this.#end);
-      this.#end = this.heldBytes;
-      this.#start = 0;
-      this.#pending = grown;
-    }
-    chunk.copy(this.#pending, this.#end);
-    this.#end += chunk.length;
+  #forget(): void {
+    this.#pending?.clear();
+    this.#pending = null;
   }
 }
 

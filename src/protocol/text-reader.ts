@@ -14,6 +14,7 @@ export class TextReader {
   #kept: Buffer[] = [];
   #keptBytes = 0;
   #held = false;
+  #isOver = false;
   #reading = false;
 
   /** @param bytesMax Bytes of a message; a longer one is a fault. */
@@ -32,10 +33,18 @@ export class TextReader {
 
   push(message: Buffer): PacketFault | null {
     if (message.length > this.#bytesMax) return 'packet_too_long';
+    if (this.#isOver) return null;
     this.#kept.push(message);
     this.#keptBytes += message.length;
     this.#read();
     return null;
+  }
+
+  /** Holds nothing from now on, whatever comes: the session has ended. */
+  end(): void {
+    this.#isOver = true;
+    this.#kept = [];
+    this.#keptBytes = 0;
   }
 
   hold(): void {

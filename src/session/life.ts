@@ -119,7 +119,9 @@ export function thawSession(
 
 /** It goes on elsewhere: nothing more is done for it here, and nobody is told of an end. */
 export function leaveSession(session: Session): void {
-  const { auth } = session.life.parts;
+  const { parts, reader } = session.life;
+  const { auth } = parts;
+  reader.end();
   session.life = { state: 'closed', greeted: true };
   session.deadlines.stop();
   session.readGate.leave();

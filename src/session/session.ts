@@ -324,6 +324,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     this.#become('closed');
     this.deadlines.stop();
     this.readGate.leave();
+    this.#reader.end();
     this.outbox.end();
     const unanswered = this.#inFlight.size;
     this.#inFlight.abandon();

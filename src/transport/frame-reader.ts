@@ -1,6 +1,7 @@
 /**
- * Reads the small data frames of a WebSocket client, and follows all others, which are for `ws`: fragments, control
- * frames, frames that are large, not whole in what was read, or against the protocol. [RFC 6455 section 5.2]
+ * Reads the small data frames of a WebSocket client that are whole in what was read, and follows all others: what belongs
+ * to a message that is large, in fragments or not whole; control frames, and what is against the protocol, which are for
+ * `ws`. [RFC 6455 section 5.2]
  */
 
 /** Length 126: two bytes of length follow; 127: eight. */
@@ -11,20 +12,34 @@ const FIN_TEXT = 0x81;
 const FIN_BINARY = 0x82;
 const MASKED = 0x80;
 const MASK_BYTES = 4;
+const RESERVED_BITS = 0x70;
+const CONTINUATION = 0;
+const BINARY = 2;
 const CLOSE = 8;
+const PONG = 10;
 const FIRST_CONTROL_OPCODE = 8;
+const CONTROL_BYTES_MAX = 125;
 
 /** From so many bytes on it pays to unmask four at a time: before, a view of them costs more than it saves. */
 const WORDS_FROM_BYTES = 256;
 const MASK = new Uint8Array(MASK_BYTES);
 const MASK_WORD = new Int32Array(MASK.buffer);
 
+export type FrameLimits = {
+  /** Of a message. */
+  readonly payloadBytesMax: number;
+  /** Of a message. */
+  readonly fragmentsMax: number;
+};
+
 export class FrameReader {
   /** Of the frame that was read last, unmasked in place: a view of the chunk. */
   payload!: Buffer;
   /** A close frame was followed to its end: nothing that comes after it means anything. */
   sawClose = false;
-  readonly #payloadBytesMax: number;
+  /** Something is against the protocol, or a limit: `ws` must have all that is left of the message, and says what. */
+  isFaulty = false;
+  readonly #limits: FrameLimits;
   #opcode = 0;
   /** Bytes of the head so far, of the frame that is followed. */
   #headBytes = 0;
@@ -35,17 +50,23 @@ export class FrameReader {
   #payloadBytesLeft = 0;
   /** Between the first and the last fragment of a message. */
   #inMessage = false;
-  /** Of the message that is not complete: bytes of its frames so far. */
+  #fragments = 0;
+  /** Of the message that is not complete: bytes of its frames so far, and those that they announce. */
   #bytesWithin = 0;
+  #bytesAnnounced = 0;
 
-  /** @param payloadBytesMax Frames with a longer payload are not read here. */
-  constructor(payloadBytesMax: number) {
-    this.#payloadBytesMax = payloadBytesMax;
+  constructor(limits: FrameLimits) {
+    this.#limits = limits;
   }
 
   /** True while a frame, or a message of several, is not complete. */
   get isWithin(): boolean {
     return this.#headBytes > 0 || this.#payloadBytesLeft > 0 || this.#inMessage;
+  }
+
+  /** What was followed last belongs to a control frame. */
+  get isControl(): boolean {
+    return this.#opcode >= FIRST_CONTROL_OPCODE;
   }
 
   /** Bytes of the message that is not complete, without heads; 0: there is none. */
@@ -75,13 +96,16 @@ export class FrameReader {
     const payloadAt = maskAt + MASK_BYTES;
     const end = payloadAt + length;
     // Without a mask the length is below 0.
-    if (length < 0 || length > this.#payloadBytesMax || end > chunk.length) return at;
+    if (length < 0 || length > this.#limits.payloadBytesMax || end > chunk.length) return at;
     unmask(chunk, maskAt, end);
     this.payload = chunk.subarray(payloadAt, end);
     return end;
   }
 
-  /** Follows what begins at `at`, until nothing is incomplete any more or the chunk ends; returns where that is. */
+  /**
+   * Follows what begins at `at`, up to the end of its message or control frame, to a control frame between fragments, to
+   * a fault, or through the chunk; returns where that is.
+   */
   follow(chunk: Uint8Array, at: number): number {
     let next = at;
     do {
@@ -91,34 +115,84 @@ export class FrameReader {
         next += bytes;
         this.#bytesWithin += bytes;
       } else {
+        const isNext = this.#headBytes === 0 && next > at;
+        if (isNext && (chunk[next]! & 0x0f) >= FIRST_CONTROL_OPCODE) break;
         this.#takeHead(chunk[next++]!);
       }
-      if (this.#headBytes === 0 && this.#payloadBytesLeft === 0 && this.#opcode === CLOSE)
-        this.sawClose = true;
-    } while (next < chunk.length && this.isWithin);
-    if (!this.isWithin) this.#bytesWithin = 0;
+      if (this.#headBytes > 0 || this.#payloadBytesLeft > 0) continue;
+      if (this.#opcode === CLOSE) this.sawClose = true;
+      if (this.isControl) break;
+    } while (next < chunk.length && this.isWithin && !this.isFaulty);
+    if (!this.isWithin) this.#bytesWithin = this.#bytesAnnounced = this.#fragments = 0;
     return next;
   }
 
   #takeHead(byte: number): void {
     const index = this.#headBytes++;
     if (index === 0) {
-      this.#opcode = byte & 0x0f;
-      // Control frames may come between the fragments of a message.
-      if (this.#opcode < FIRST_CONTROL_OPCODE) this.#inMessage = (byte & FIN) === 0;
-      this.#headBytesNeeded = 2;
+      this.#begin(byte);
     } else if (index === 1) {
       const length = byte & 0x7f;
       this.#lengthEnd = length === LENGTH_16 ? 4 : length === LENGTH_64 ? 10 : 2;
       this.#headBytesNeeded = this.#lengthEnd + ((byte & MASKED) === 0 ? 0 : MASK_BYTES);
       this.#payloadBytes = this.#lengthEnd === 2 ? length : 0;
+      if ((byte & MASKED) === 0) this.isFaulty = true;
     } else if (index < this.#lengthEnd) {
       this.#payloadBytes = this.#payloadBytes * 256 + byte;
     }
+    if (this.#headBytes === this.#lengthEnd) this.#announced(this.#payloadBytes);
     if (this.#headBytes < this.#headBytesNeeded) return;
     this.#headBytes = 0;
     this.#payloadBytesLeft = this.#payloadBytes;
   }
+
+  #begin(byte: number): void {
+    const opcode = byte & 0x0f;
+    const isLast = (byte & FIN) !== 0;
+    this.#opcode = opcode;
+    this.#headBytesNeeded = this.#lengthEnd = 2;
+    if ((byte & RESERVED_BITS) !== 0) this.isFaulty = true;
+    // Control frames may come between the fragments of a message.
+    if (this.isControl) {
+      if (opcode > PONG || !isLast) this.isFaulty = true;
+      return;
+    }
+    if (opcode > BINARY || (opcode === CONTINUATION) !== this.#inMessage) this.isFaulty = true;
+    if (++this.#fragments > this.#limits.fragmentsMax) this.isFaulty = true;
+    this.#inMessage = !isLast;
+  }
+
+  #announced(bytes: number): void {
+    if (this.isControl) {
+      if (bytes > CONTROL_BYTES_MAX) this.isFaulty = true;
+      return;
+    }
+    this.#bytesAnnounced += bytes;
+    if (this.#bytesAnnounced > this.#limits.payloadBytesMax) this.isFaulty = true;
+  }
+}
+
+/** The payload of a whole message, of the frames that it came in; changes `frames`, of which it is a view. */
+export function payloadOf(frames: Buffer): Buffer {
+  let filled = 0;
+  for (let at = 0; at < frames.length;) {
+    const length = frames[at + 1]! & 0x7f;
+    const maskAt = at + (length === LENGTH_16 ? 4 : length === LENGTH_64 ? 10 : 2);
+    const payloadAt = maskAt + MASK_BYTES;
+    const end = payloadAt + lengthOf(frames, at, length);
+    unmask(frames, maskAt, end);
+    if (at === 0 && end === frames.length) return frames.subarray(payloadAt);
+    frames.copyWithin(filled, payloadAt, end);
+    filled += end - payloadAt;
+    at = end;
+  }
+  return frames.subarray(0, filled);
+}
+
+function lengthOf(frames: Buffer, at: number, short: number): number {
+  if (short === LENGTH_16) return frames.readUInt16BE(at + 2);
+  // The first two of the eight bytes are 0: no message is so long.
+  return short === LENGTH_64 ? frames.readUIntBE(at + 4, 6) : short;
 }
 
 /** Unmasks what follows the mask at `maskAt`, in place. [RFC 6455 section 5.3] */

@@ -15,7 +15,7 @@ import { answerHttp, HTTP_HEAD_BYTES_MAX, refuseHttp } from './http-refusal.ts';
 import type { Port } from './port.ts';
 import type { RefusedConnection } from './refused.ts';
 import type { Accept, Adopted } from './transport.ts';
-import { WebSocketUpgrader } from './websocket.ts';
+import { WebSocketUpgrader } from './websocket-upgrader.ts';
 
 export type WebOptions = {
   /** `*`: any. */

@@ -1,17 +1,15 @@
 /**
- * WebSocket: `ws` handles the protocol, but small data frames are read here, and all are written straight to the socket,
- * since they are framed once for all clients. Mixing the two keeps the order only without compression, so none is
- * negotiated.
+ * WebSocket: `ws` has the upgrade, control frames and what is against the protocol. Data frames are read here, and written
+ * straight to the socket, since they are framed once for all clients. Mixing the two keeps the order only without
+ * compression, so none is negotiated.
  */
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { type WebSocket, WebSocketServer } from 'ws';
+import type { WebSocket } from 'ws';
 
-import { NOTHING } from '../bytes.ts';
+import { Held } from '../held.ts';
 import type { Encoded } from '../protocol/packet.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
-import { FrameReader } from './frame-reader.ts';
+import { FrameReader, payloadOf } from './frame-reader.ts';
 import { Outflow } from './outflow.ts';
 import { Movable } from './raw-handle.ts';
 import {
@@ -26,19 +24,12 @@ import {
   type TransportName,
 } from './transport.ts';
 
-/** Room beyond one largest packet, for small packets in the same WebSocket message. */
-export const MESSAGE_ROOM_BYTES = 16_384;
-const FRAGMENTS_MAX = 128;
-/**
- * Of a message that is not whole each piece is kept as it was read, which costs more than a hundred bytes, however small
- * it is: so many, and one more for each of these bytes of the largest message. The smallest segments of TCP are larger.
- */
-const CHUNKS = 64;
-const CHUNK_BYTES = 512;
+/** Of a message. */
+export const FRAGMENTS_MAX = 128;
 /** Unsent pongs after which the connection is closed: many pings in one read, or from a client that reads no pongs. */
 const PONGS_UNSENT_MAX = 60;
 
-type Settings = {
+export type WebSocketSettings = {
   readonly wheel: TimerWheel;
   /** The largest message. */
   readonly payloadBytesMax: number;
@@ -55,6 +46,8 @@ export class WebSocketConnection implements Connection {
   readonly #frames: FrameReader;
   /** Gives `ws` what it is to read. */
   readonly #wsRead: OnData;
+  /** What has come of a message that is not whole: its frames, as they came. */
+  #held: Held | null = null;
   #handler: ConnectionHandler | null = null;
   #pongsUnsent = 0;
   #closing = false;
@@ -62,10 +55,15 @@ export class WebSocketConnection implements Connection {
   #isOver = false;
 
   /** @param ws It has just been made, and reads from `socket`. */
-  constructor(ws: WebSocket, socket: Socket, peer: Peer, { wheel, payloadBytesMax }: Settings) {
+  constructor(
+    ws: WebSocket,
+    socket: Socket,
+    peer: Peer,
+    { wheel, payloadBytesMax }: WebSocketSettings,
+  ) {
     this.#ws = ws;
     this.#socket = socket;
-    this.#frames = new FrameReader(payloadBytesMax);
+    this.#frames = new FrameReader({ payloadBytesMax, fragmentsMax: FRAGMENTS_MAX });
     this.#wsRead = takeOver(socket);
     this.#outflow = new Outflow(socket, peer.raw, () => {
       this.#handler?.onDrain();
@@ -110,6 +108,7 @@ export class WebSocketConnection implements Connection {
       failed = error;
     });
     this.#ws.on('close', () => {
+      this.#dropHeld();
       handler.onClosed(failed);
     });
   }
@@ -133,23 +132,52 @@ export class WebSocketConnection implements Connection {
         if (!this.#closing) handler.onBytes(frames.payload);
         at = end;
       } else {
-        at = this.#handOver(chunk, at);
+        at = this.#readPart(chunk, at, handler);
       }
     }
     if (frames.isWithin && !this.#closing) handler.onPartial?.();
   }
 
-  /** Has `ws` read what begins at `at`, up to the next message that is not for it; returns where that is. */
-  #handOver(chunk: Buffer, at: number): number {
-    const end = this.#frames.follow(chunk, at);
-    this.#wsRead.call(this.#socket, chunk.subarray(at, end));
-    this.#isOver ||= this.#frames.sawClose;
-    // It takes no more, or has found a fault, which it tells only later.
-    if (!this.#socket.isPaused() || this.#isOver || end === chunk.length) return end;
-    for (let next = end; next < chunk.length;) next = this.#frames.follow(chunk, next);
-    this.#wsRead.call(this.#socket, chunk.subarray(end));
-    this.#isOver ||= this.#frames.sawClose;
-    return chunk.length;
+  /** Reads what begins at `at` and is no small message that is all there; returns where it ends. */
+  #readPart(chunk: Buffer, at: number, handler: ConnectionHandler): number {
+    const frames = this.#frames;
+    const end = frames.isFaulty ? chunk.length : frames.follow(chunk, at);
+    if (frames.isFaulty) {
+      this.#giveUp(chunk.subarray(at));
+      return chunk.length;
+    }
+    const part = chunk.subarray(at, end);
+    if (frames.isControl) {
+      this.#wsRead.call(this.#socket, part);
+      this.#isOver ||= frames.sawClose;
+    } else if (this.#closing) {
+      return end;
+    } else if (frames.isWithin) {
+      (this.#held ??= new Held()).add(part);
+    } else {
+      handler.onBytes(payloadOf(this.#with(part)));
+    }
+    return end;
+  }
+
+  /** What is held, with `last` behind it. */
+  #with(last: Buffer): Buffer {
+    const held = this.#held;
+    if (held === null) return last;
+    held.add(last);
+    const all = held.all();
+    this.#dropHeld();
+    return all;
+  }
+
+  /** Has `ws` read what is against the protocol, and all from the beginning of its message on: it knows what to say. */
+  #giveUp(rest: Buffer): void {
+    this.#wsRead.call(this.#socket, this.#with(rest));
+  }
+
+  #dropHeld(): void {
+    this.#held?.clear();
+    this.#held = null;
   }
 
   #onPing(data: Buffer): void {
@@ -230,6 +258,7 @@ export class WebSocketConnection implements Connection {
   close(code: number, reason: string): void {
     if (this.#closing) return;
     this.#closing = true;
+    this.#dropHeld();
     // A paused socket would never see the client's close frame.
     this.#ws.resume();
     this.#ws.close(code, closeText(reason));
@@ -245,6 +274,7 @@ export class WebSocketConnection implements Connection {
 
   destroy(): void {
     this.#closing = true;
+    this.#dropHeld();
     this.#ws.terminate();
   }
 
@@ -280,67 +310,3 @@ function closeText(reason: string): string {
         .toString('utf8')
         .replace(/\ufffd+$/, '');
 }
-
-/** Turns HTTP upgrade requests into WebSocket connections. */
-export class WebSocketUpgrader {
-  readonly #server: WebSocketServer;
-  readonly #settings: Settings;
-  /** Called for an invalid upgrade request, which must be answered with this status. */
-  onBadRequest: (what: string, socket: Duplex, status: number) => void = () => {};
-
-  /** @param packetBytesMax The largest packet in bytes, head included. */
-  constructor(packetBytesMax: number, wheel: TimerWheel) {
-    const maxPayload = packetBytesMax + MESSAGE_ROOM_BYTES;
-    this.#settings = { wheel, payloadBytesMax: maxPayload };
-    this.#server = new WebSocketServer({
-      noServer: true,
-      clientTracking: false,
-      perMessageDeflate: false,
-      autoPong: false,
-      maxPayload,
-      maxFragments: FRAGMENTS_MAX,
-      maxBufferedChunks: CHUNKS + Math.ceil(maxPayload / CHUNK_BYTES),
-      // Text frames are read as bytes, and bytes need not be UTF-8.
-      skipUTF8Validation: true,
-    });
-    this.#server.on('wsClientError', (error, socket, { method }) => {
-      this.onBadRequest(error.message, socket, method === 'GET' ? 400 : 405);
-    });
-  }
-
-  /** Answers the upgrade request. For an invalid one `onBadRequest` is called instead of `accept`. */
-  upgrade(
-    request: IncomingMessage,
-    socket: Socket,
-    head: Buffer,
-    peer: Peer,
-    accept: Accept,
-  ): void {
-    this.#server.handleUpgrade(request, socket, head, (ws) => {
-      new WebSocketConnection(ws, socket, peer, this.#settings).listen(accept);
-    });
-  }
-
-  /**
-   * Goes on with a socket that was upgraded in another process, and is read from once it is resumed. `ws` has no call
-   * for that but the upgrade itself; its answer, which the client has had, is not sent.
-   */
-  adopt(socket: Socket, adopted: Adopted, peer: Peer, accept: Accept): void {
-    socket.write = () => true;
-    this.#server.handleUpgrade(UPGRADE, socket, NOTHING, (ws) => {
-      Reflect.deleteProperty(socket, 'write');
-      new WebSocketConnection(ws, socket, peer, this.#settings).listen(accept, adopted);
-    });
-  }
-}
-
-/** Any valid one: what it asked for was settled long ago. */
-const UPGRADE = {
-  method: 'GET',
-  headers: {
-    upgrade: 'websocket',
-    connection: 'Upgrade',
-    'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
-    'sec-websocket-version': '13',
-  },
-} as unknown as IncomingMessage;

@@ -12,7 +12,7 @@ import { AddressLimit } from '../../src/transport/address-limit.ts';
 import type { ServerTls } from '../../src/transport/certificate.ts';
 import { Listener } from '../../src/transport/listener.ts';
 import type { Accept, Connection } from '../../src/transport/transport.ts';
-import { MESSAGE_ROOM_BYTES } from '../../src/transport/websocket.ts';
+import { MESSAGE_ROOM_BYTES } from '../../src/transport/websocket-upgrader.ts';
 import { serverFrame } from './raw.ts';
 
 /** Of a message in both. */

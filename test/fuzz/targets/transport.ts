@@ -15,9 +15,9 @@ import { RETRY_AFTER_MS_MAX } from '../../../src/contract/refusal.ts';
 import { chanceOf, waysToCut } from '../cuts.ts';
 import { check, orError, same, type Target } from '../target.ts';
 
-/** [RFC 6455 section 5.2] Where messages end; `isWithin` after all of it. */
-function messageEnds(input: Buffer): Set<number> {
-  const ends = new Set([0]);
+/** [RFC 6455 section 5.2] Where messages end; `frames`: and where any frame does. */
+function endsOf(input: Buffer): { readonly messages: Set<number>; readonly frames: Set<number> } {
+  const [messages, frames] = [new Set([0]), new Set([0])];
   let inMessage = false;
   for (let at = 0; at + 2 <= input.length;) {
     const [first, second] = [input[at]!, input[at + 1]!];
@@ -30,12 +30,14 @@ function messageEnds(input: Buffer): Set<number> {
       length = Number(`0x${input.toString('hex', at + 2, at + 2 + lengthBytes)}`);
     if ((first & 0x0f) < 8) inMessage = first < 0x80;
     at += head + length;
-    if (at <= input.length && !inMessage) ends.add(at);
+    if (at > input.length) break;
+    frames.add(at);
+    if (!inMessage) messages.add(at);
   }
-  return ends;
+  return { messages, frames };
 }
 
-const PAYLOAD_BYTES_MAX = 1_000;
+const LIMITS = { payloadBytesMax: 1_000, fragmentsMax: 128 };
 
 const frames: Target = {
   name: 'websocket-frames',
@@ -49,9 +51,9 @@ const frames: Target = {
     Buffer.from('8800', 'hex'),
   ],
   run(input) {
-    const ends = messageEnds(input);
+    const { messages: ends, frames: frameEnds } = endsOf(input);
     for (const pieces of waysToCut(input)) {
-      const reader = new FrameReader(PAYLOAD_BYTES_MAX);
+      const reader = new FrameReader(LIMITS);
       let before = 0;
       for (const piece of pieces) {
         for (let at = 0; at < piece.length;) {
@@ -59,11 +61,14 @@ const frames: Target = {
           if (end > at)
             check(ends.has(before + at) && ends.has(before + end), 'it reads whole ones');
           at = end > at ? end : reader.follow(piece, at);
+          // From then on `ws` reads.
+          if (reader.isFaulty) break;
           check(
-            at === piece.length || ends.has(before + at),
+            at === piece.length || frameEnds.has(before + at),
             'it follows no farther than a message goes',
           );
         }
+        if (reader.isFaulty) break;
         before += piece.length;
         same(reader.isWithin, !ends.has(before), 'it is within a message unless one ends there');
       }

@@ -6,7 +6,10 @@ import { WebSocketServer } from 'ws';
 
 import { TimerWheel } from '../../../src/timer-wheel.ts';
 import type { Peer } from '../../../src/transport/transport.ts';
-import { MESSAGE_ROOM_BYTES, WebSocketUpgrader } from '../../../src/transport/websocket.ts';
+import {
+  MESSAGE_ROOM_BYTES,
+  WebSocketUpgrader,
+} from '../../../src/transport/websocket-upgrader.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { waysToCut } from '../cuts.ts';
 import { same, type Target } from '../target.ts';

@@ -30,9 +30,9 @@ export const SESSIONS: readonly Planted[] = [
   {
     name: 'half-packets-share-a-buffer',
     why: 'what has come of a packet is kept where another client’s is kept, too: one that sends half a packet spoils others’',
-    file: 'src/protocol/packet-reader.ts',
-    find: 'const grown = Buffer.allocUnsafe(Math.max(size, Math.min(doubled, this.#wholeBytes)));',
-    replace: 'const one = PacketReader as unknown as { kept?: Buffer };\n      const grown = size > 4_096 ? Buffer.allocUnsafe(Math.max(size, doubled)) : (one.kept ??= Buffer.alloc(4_096));',
+    file: 'src/held.ts',
+    find: 'const grown = Buffer.allocUnsafeSlow(size);',
+    replace: 'const one = Held as unknown as { kept?: Buffer };\n      const grown = size > 0 ? (one.kept ??= Buffer.alloc(SMALL_BYTES)) : NOTHING;',
   },
 
   // ---- a session: its lane, its outbox, its end
