@@ -33,7 +33,9 @@ if [ ! -x "$dir/control-plane" ]; then
   cp "$here/control-plane/main.go" "$work"
   (
     cd "$work"
-    write_module >go.mod
+    # Go refuses to work beside a go.mod that is still empty.
+    write_module >new.mod
+    mv new.mod go.mod
     name=k8s.io/component-base/version
     CGO_ENABLED=0 GOFLAGS=-mod=mod go build -o control-plane -ldflags \
       "-s -w -X $name.gitVersion=v$version -X $name.gitMajor=1 -X $name.gitMinor=$(echo "$version" | cut -d. -f2) -X $name.buildDate=1970-01-01T00:00:00Z" . >&2
