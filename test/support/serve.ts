@@ -71,7 +71,7 @@ export function serve(yaml: string, ...args: readonly string[]): Promise<Served>
 
 /** The same with these variables, too. */
 export function serveWith(env: Readonly<Record<string, string>>, yaml: string): Promise<Served> {
-  return launch([process.execPath, MAIN], yaml, [], env);
+  return launch([process.execPath, MAIN], yaml, [], { ...unlessLagIsMeant(yaml), ...env });
 }
 
 /** The same with another copy of the program, by its main file. */
@@ -81,6 +81,11 @@ export function serveOther(
   ...args: readonly string[]
 ): Promise<Served> {
   return launch([process.execPath, main], yaml, args);
+}
+
+/** The same with an earlier release, by its main file: it may not know the keys of today. */
+export function serveRelease(main: string, yaml: string): Promise<Served> {
+  return launch([process.execPath, main], yaml, [], {});
 }
 
 /** The same with so many file descriptors (`ulimit -n`). */
@@ -93,7 +98,7 @@ async function launch(
   program: readonly string[],
   yaml: string,
   args: readonly string[],
-  env: Readonly<Record<string, string>> = {},
+  env: Readonly<Record<string, string>> = unlessLagIsMeant(yaml),
 ): Promise<Served> {
   const file = configFile(withPorts(yaml));
   const [command, ...rest] = [
@@ -101,10 +106,7 @@ async function launch(
     ...['serve', '--config', file.path, '--set', 'log.format=json'],
     ...args,
   ];
-  const running = await start(command!, rest, {
-    cwd: ROOT,
-    env: { ...unlessLagIsMeant(yaml), ...env },
-  });
+  const running = await start(command!, rest, { cwd: ROOT, env });
   const log = (): LogLine[] =>
     running
       .output()

@@ -8,7 +8,7 @@ import { type Asked, GrpcBackend } from '../support/grpc-backend.ts';
 import { jsonBytes } from '../support/grpc-shapes.ts';
 import { startNats } from '../support/nats.ts';
 import { serve as answer, tellJson } from '../support/nats-backend.ts';
-import { serve, serveOther, type Served } from '../support/serve.ts';
+import { serve, serveRelease, type Served } from '../support/serve.ts';
 import type { Release } from './release.ts';
 
 /** What N does not know; the others must not notice. */
@@ -56,7 +56,7 @@ routes:
   - { match: "login.>", backend: login }
   - { match: "game.>", backend: game, forward: [room] }
 `;
-    const old = stack.use(await serveOther(release.main, yaml));
+    const old = stack.use(await serveRelease(release.main, yaml));
     const fresh = stack.use(await serve(`${yaml}${NEWER}`));
     const parts = {
       old: sideOf(release.name, old),
