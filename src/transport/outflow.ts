@@ -1,6 +1,7 @@
 /** Writes to one client: how much the kernel has not taken yet, and when it has taken everything. */
 import type { Socket } from 'node:net';
 
+import { type RawWriter, sendRaw } from './raw-io.ts';
 import type { ByteCounts } from './transport.ts';
 
 /**
@@ -12,7 +13,7 @@ export const WRITE_HIGH_WATER_MARK = 1;
 /** Undocumented in Node, but used by its own timeouts; if it is absent, `takenBytes` just stays at 0. */
 type Handle = { readonly bytesWritten?: number; readonly writeQueueSize?: number };
 
-export class Outflow {
+export class Outflow implements RawWriter {
   /** Of what is read, too, for which the connection itself counts. */
   counts: ByteCounts = { received: 0, sent: 0 };
   /** What another process has read and written before. */
@@ -24,6 +25,8 @@ export class Outflow {
   readonly #onDrain: () => void;
   /** The kernel did not take at once all that was written to a plain socket: `drain` follows. */
   #isBehind = false;
+  /** Of what was not written by the stream: bytes that the kernel has not taken. */
+  #rawBytes = 0;
 
   /** @param onDrain Called whenever the kernel has taken everything after a write that it did not take at once. */
   constructor(socket: Socket, raw: Socket, onDrain: () => void) {
@@ -37,7 +40,8 @@ export class Outflow {
   /** Bytes written to the socket and not yet taken by the kernel. */
   get bufferedBytes(): number {
     // Asked several times for every message; the socket's answer takes longer.
-    return this.#isBehind || this.#isSecure ? this.#socket.writableLength : 0;
+    if (!this.#isBehind && !this.#isSecure) return 0;
+    return this.#socket.writableLength + this.#rawBytes;
   }
 
   /** Grows with every byte that the kernel takes, TLS overhead included, even in the middle of a long write. */
@@ -62,10 +66,22 @@ export class Outflow {
     this.counts.sent += bytes.length;
     if (this.#isSecure) {
       this.#socket.write(bytes, this.onWritten);
-    } else {
+      return;
+    }
+    const written = this.#isBehind ? 'unable' : sendRaw(this.#socket, bytes, this);
+    if (written === 'pending') {
+      this.#isBehind = true;
+      this.#rawBytes = bytes.length;
+    } else if (written === 'unable') {
       this.#socket.write(bytes);
       this.wrote();
     }
+  }
+
+  /** What was written meanwhile is behind it, with the stream, whose `drain` follows. */
+  rawWritten(): void {
+    this.#rawBytes = 0;
+    if (this.#socket.writableLength === 0 && !this.#socket.destroyed) this.#onTaken();
   }
 
   /** Must follow everything that others write to the socket. */

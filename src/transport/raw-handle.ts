@@ -8,6 +8,8 @@ import { WRITE_HIGH_WATER_MARK } from './outflow.ts';
 
 export type RawHandle = {
   reading: boolean;
+  /** Bytes that it was given and the kernel has not taken. */
+  readonly writeQueueSize: number;
   readStart(): number;
   readStop(): number;
   close(): void;
@@ -35,6 +37,8 @@ export function socketOn(handle: RawHandle, isPaused = true): Socket {
  * is read by it until this process has stopped.
  */
 export class Movable {
+  /** Its connection was told to pause, and what has been read may wait there. */
+  isPaused = false;
   readonly #socket: Socket;
 
   constructor(socket: Socket) {
@@ -53,8 +57,8 @@ export class Movable {
   stop(): boolean {
     const { handle } = this;
     const { readableLength, writableLength, writable, readableFlowing } = this.#socket;
-    if (handle === null || !writable || readableLength + writableLength > 0) return false;
-    if (readableFlowing !== true) return false;
+    if (handle === null || !writable || this.isPaused || readableFlowing !== true) return false;
+    if (readableLength + writableLength + handle.writeQueueSize > 0) return false;
     handle.reading = false;
     return handle.readStop() === 0;
   }

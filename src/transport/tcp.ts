@@ -5,6 +5,7 @@ import { type Encoded, packetOffset } from '../protocol/packet.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import { Outflow } from './outflow.ts';
 import { Movable } from './raw-handle.ts';
+import { receiveRaw } from './raw-io.ts';
 import {
   type Accept,
   type Adopted,
@@ -26,6 +27,7 @@ export class TcpConnection implements Connection {
   readonly #outflow: Outflow;
   readonly #wheel: TimerWheel;
   #handler: ConnectionHandler | null = null;
+  #isRaw = false;
   #paused = false;
   #closing = false;
 
@@ -85,11 +87,15 @@ export class TcpConnection implements Connection {
       this.#outflow.counts.received += first.length;
       handler.onBytes(first);
     }
-    this.#socket.on('data', (chunk: Buffer) => {
+    const onData = (chunk: Buffer): void => {
       this.#outflow.counts.received += chunk.length;
+      const wasPaused = this.#paused;
       if (!this.#closing) handler.onBytes(chunk);
-    });
-    if (!this.#paused) this.#socket.resume();
+      if (wasPaused && this.#paused) this.#socket.pause();
+    };
+    this.#socket.on('data', onData);
+    this.#isRaw = this.movable !== null && receiveRaw(this.#socket, onData);
+    if (!this.#paused || (this.#isRaw && first !== null)) this.#socket.resume();
   }
 
   get counts(): ByteCounts {
@@ -122,20 +128,24 @@ export class TcpConnection implements Connection {
 
   send(packets: readonly Encoded[]): void {
     if (this.#closing) return;
-    const bare = packets.map((packet) => packet.subarray(packetOffset(packet)));
-    this.#outflow.write(bare.length === 1 ? bare[0]! : Buffer.concat(bare));
+    this.#outflow.write(
+      packets.length === 1 ? bare(packets[0]!) : Buffer.concat(packets.map(bare)),
+    );
   }
 
   /** Raw TCP has no pings. */
   ping(): void {}
 
+  /** As a stream, it is read from once more: else a client that goes meanwhile would not be noticed. */
   pause(): void {
     this.#paused = true;
-    this.#socket.pause();
+    if (this.movable !== null) this.movable.isPaused = true;
+    if (!this.#isRaw) this.#socket.pause();
   }
 
   resume(): void {
     this.#paused = false;
+    if (this.movable !== null) this.movable.isPaused = false;
     this.#socket.resume();
   }
 
@@ -143,7 +153,7 @@ export class TcpConnection implements Connection {
     if (this.#closing) return;
     this.#closing = true;
     // A paused socket would never see the client close.
-    this.#socket.resume();
+    this.resume();
     this.#socket.end();
     const cut = new Timeout(() => {
       this.#socket.destroy();
@@ -158,4 +168,9 @@ export class TcpConnection implements Connection {
     this.#closing = true;
     this.#socket.destroy();
   }
+}
+
+/** Without the head of a WebSocket frame. */
+function bare(packet: Encoded): Buffer {
+  return packet.subarray(packetOffset(packet));
 }

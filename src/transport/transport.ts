@@ -55,7 +55,7 @@ export interface Connection {
   send(packets: readonly Encoded[]): void;
   /** Sends a WebSocket ping, which every client answers automatically; nothing over TCP. */
   ping(): void;
-  /** Stops reading from the client. What has been read already may still arrive at `onBytes`. */
+  /** Stops reading from the client. What has been read, and what one more read brings, may still arrive at `onBytes`. */
   pause(): void;
   resume(): void;
   /** Sends what is buffered and closes in order; a client that does not answer the close is cut off after 2 s. */

@@ -11,7 +11,9 @@ import type { Encoded } from '../protocol/packet.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import { FrameReader, payloadOf } from './frame-reader.ts';
 import { Outflow } from './outflow.ts';
+import { ownCopy } from './raw-bytes.ts';
 import { Movable } from './raw-handle.ts';
+import { receiveRaw } from './raw-io.ts';
 import {
   type Accept,
   type Adopted,
@@ -51,6 +53,8 @@ export class WebSocketConnection implements Connection {
   #handler: ConnectionHandler | null = null;
   #pongsUnsent = 0;
   #closing = false;
+  #isRaw = false;
+  #isPaused = false;
   /** Nothing that still comes is read: `ws` has had the close frame, or found a fault. */
   #isOver = false;
 
@@ -80,9 +84,11 @@ export class WebSocketConnection implements Connection {
     const handler = accept(this);
     this.#handler = handler;
     let failed: Error | null = null;
-    this.#socket.on('data', (chunk: Buffer) => {
+    const onData = (chunk: Buffer): void => {
       this.#onData(chunk, handler);
-    });
+    };
+    this.#socket.on('data', onData);
+    this.#isRaw = this.movable !== null && receiveRaw(this.#socket, onData);
     // What was read and not taken from the stream: `ws` would read it itself.
     this.#socket.prependListener('close', () => {
       if (this.#socket.readableLength > 0) this.#onData(this.#socket.read() as Buffer, handler);
@@ -125,6 +131,7 @@ export class WebSocketConnection implements Connection {
 
   #readFrames(chunk: Buffer, handler: ConnectionHandler): void {
     this.#outflow.counts.received += chunk.length;
+    const wasPaused = this.#isPaused;
     const frames = this.#frames;
     for (let at = 0; at < chunk.length && !this.#isOver;) {
       const end = frames.read(chunk, at);
@@ -136,6 +143,7 @@ export class WebSocketConnection implements Connection {
       }
     }
     if (frames.isWithin && !this.#closing) handler.onPartial?.();
+    if (wasPaused && this.#isPaused) this.#ws.pause();
   }
 
   /** Reads what begins at `at` and is no small message that is all there; returns where it ends. */
@@ -148,7 +156,7 @@ export class WebSocketConnection implements Connection {
     }
     const part = chunk.subarray(at, end);
     if (frames.isControl) {
-      this.#wsRead.call(this.#socket, part);
+      this.#giveWs(part);
       this.#isOver ||= frames.sawClose;
     } else if (this.#closing) {
       return end;
@@ -172,7 +180,12 @@ export class WebSocketConnection implements Connection {
 
   /** Has `ws` read what is against the protocol, and all from the beginning of its message on: it knows what to say. */
   #giveUp(rest: Buffer): void {
-    this.#wsRead.call(this.#socket, this.#with(rest));
+    this.#giveWs(this.#with(rest));
+  }
+
+  /** It keeps what is not whole, as it gets it. */
+  #giveWs(bytes: Buffer): void {
+    this.#wsRead.call(this.#socket, ownCopy(bytes));
   }
 
   #dropHeld(): void {
@@ -247,11 +260,16 @@ export class WebSocketConnection implements Connection {
     this.#outflow.wrote();
   }
 
+  /** As a stream, it is read from once more: else a client that goes meanwhile would not be noticed. */
   pause(): void {
-    this.#ws.pause();
+    this.#isPaused = true;
+    if (this.movable !== null) this.movable.isPaused = true;
+    if (!this.#isRaw) this.#ws.pause();
   }
 
   resume(): void {
+    this.#isPaused = false;
+    if (this.movable !== null) this.movable.isPaused = false;
     this.#ws.resume();
   }
 
@@ -260,7 +278,7 @@ export class WebSocketConnection implements Connection {
     this.#closing = true;
     this.#dropHeld();
     // A paused socket would never see the client's close frame.
-    this.#ws.resume();
+    this.resume();
     this.#ws.close(code, closeText(reason));
     this.#outflow.wrote();
     const cut = new Timeout(() => {

@@ -345,6 +345,25 @@ describe.each(TRANSPORTS)('a client with too much in flight, over %s', (transpor
     expect(raw.socket.writableLength).toBeGreaterThan(0);
     expect(backend.requests).toHaveLength(2);
   });
+
+  test.each(['ends its side', 'resets the connection'])('%s, and is noticed', async (how) => {
+    await using backend = await startLinkBackend();
+    await using gateway = await startGateway(
+      grpc(backend.address, 'limits: { in_flight_per_session: 2 }'),
+    );
+    await using raw = await RawSocket.open(gateway.port, transport);
+    await raw.shakeHands(transport);
+    const wrap = (bytes: Buffer): Buffer =>
+      transport === 'ws' ? frame(OPCODE.BINARY, bytes) : bytes;
+    for (const id of [1, 2]) raw.send(wrap(ask(id, 'a.b')));
+    await backend.came(2);
+    if (how === 'ends its side') raw.socket.end();
+    else raw.socket.resetAndDestroy();
+    // Neither of the requests is answered.
+    const { metrics } = gateway.gateway;
+    await eventually(() => /^pith_sessions 0$/m.test(metrics.render()), 'the session to end');
+    expect(metrics.render()).not.toMatch(/"TIMEOUT".*\} [1-9]/);
+  });
 });
 
 describe('limits.json_depth', () => {

@@ -27,6 +27,7 @@ export const AMBIENT_ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'telemetry/process-use.ts': ['performance'],
   // At the sockets themselves, or around grpc-js and NATS's library: nothing of that is there when a test owns time.
   'transport/port.ts': ['setImmediate'],
+  'transport/raw-io.ts': ['process'],
   'upstream/nats/dial.ts': ['queueMicrotask'],
   'control/json-api.ts': ['socket.setTimeout'],
   'upstream/grpc-client/grpc-js-connection.ts': ['setImmediate'],

@@ -94,7 +94,7 @@ export const RULES: Rules = {
   'failures/': ['session/close-reason.ts'],
 
   // Life of a packet.
-  'transport/':     ['protocol/', 'timer-wheel.ts', 'ws', 'node:net', 'node:http', 'node:tls', 'node:crypto', 'node:stream', ...SEEN],
+  'transport/':     ['protocol/', 'timer-wheel.ts', 'ws', 'node:net', 'node:http', 'node:tls', 'node:crypto', 'node:stream', 'node:util', ...SEEN],
   'dialect/':       ['protocol/', 'node:buffer', 'node:crypto', 'node:zlib'],
   'session/':       ['failures/', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'protocol/', 'dialect/', 'contract/', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
   'relay/':         ['failures/', 'contract/', 'type orders/', 'telemetry/log-throttle.ts', 'telemetry/histogram.ts', 'type telemetry/tracing.ts', 'protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
