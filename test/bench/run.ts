@@ -4,19 +4,16 @@
  *
  * All variants run in turn, five rounds, and a ratio is that of one round; medians. CPU is what the operating system
  * counted for the gateway's process; a run in which the load generator used over 0.9 of its core is void, since then it
- * is measured itself. See README.md.
+ * is measured itself. The relays are what the libraries alone cost. See README.md.
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { startNats } from '../support/nats.ts';
-import { run, type Running, start } from '../support/process.ts';
+import { start } from '../support/process.ts';
 import { putToolsOnPath } from '../tools/path.ts';
-import { writeConfig } from './config.ts';
 import {
   append,
   comparable,
@@ -27,13 +24,13 @@ import {
   regressions,
   wasBusy,
 } from './history.ts';
+import { build, BUILT, cpuNs, type Measured, startBare, startGateway } from './processes.ts';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const BUILT = `${ROOT}.cache/go/`;
 const HISTORY = `${HERE}history.jsonl`;
 /** How long each variant is warmed before the first round: until then it is still being compiled, and reads twice as dear. */
-const WARM_SECONDS = 3;
+const WARM_SECONDS = 2;
 /** Of each load, before it is measured. */
 const SETTLE_SECONDS = 0.6;
 /** Valid rounds without which there is no figure. */
@@ -46,28 +43,26 @@ const SHOWN = 5;
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '1.4' },
+    seconds: { type: 'string', default: '1.2' },
+    /** Names of rows, with a comma between them; their floors are measured too. Nothing is appended to the history. */
+    only: { type: 'string' },
     /** Nothing is appended to the history. */
     trial: { type: 'boolean', default: false },
   },
 });
 
-type Process = {
-  readonly pid: number;
-  readonly ws: string;
-  readonly tcp: string;
-};
-
 type Variant = {
   readonly name: string;
   readonly what: string;
-  readonly process: Process;
+  readonly process: Measured;
   readonly conns: number;
   readonly inflight: number;
   /** Of the load generator. */
   readonly flags: readonly string[];
   /** The name of what it is compared with; '': it is a floor itself. */
   readonly floor: string;
+  /** The relay that does the same with the libraries alone; '': there is none. */
+  readonly relay: string;
   /** The most that it should cost, as a multiple of that; 0: nobody has said. */
   readonly aim: number;
 };
@@ -78,19 +73,6 @@ type Sample = {
   readonly p50: number;
   readonly p99: number;
 };
-
-/** Nanoseconds on a core, of all threads, as the scheduler counted them. */
-async function cpuNs(pid: number): Promise<number> {
-  let total = 0;
-  for (const task of await readdir(`/proc/${pid}/task`)) {
-    try {
-      total += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]);
-    } catch {
-      // A thread that ended meanwhile.
-    }
-  }
-  return total;
-}
 
 /** null: the generator had no room left. */
 async function measure(variant: Variant, seconds: number): Promise<Sample | null> {
@@ -126,68 +108,117 @@ async function measure(variant: Variant, seconds: number): Promise<Sample | null
   };
 }
 
-async function build(dir: string, name: string): Promise<void> {
-  const { code, output } = await run('go', ['build', '-o', BUILT + name, '.'], { cwd: HERE + dir });
-  if (code !== 0) throw new Error(`go build of ${dir} failed:\n${output}`);
-}
+/** A push at a time, and no more than the generator can take: what each costs does not depend on their number. */
+const PUSH = ['-push', '-every', '40ms', '-route', 'area.pushHandler.all'];
 
-async function startGateway(
-  name: string,
-  settings: Parameters<typeof writeConfig>[1],
-): Promise<{ running: Running; process: Process }> {
-  const config = await writeConfig(name, settings);
-  const args = [`${ROOT}src/main.ts`, 'serve', '--config', config];
-  const running = await start(process.execPath, args, {});
-  const [, clients] = await running.waitFor(/"clients":(\[[^\]]*\])/);
-  const [ws, tcp] = (JSON.parse(clients!) as string[]).map((url) => new URL(url).host);
-  return { running, process: { pid: running.pid, ws: ws!, tcp: tcp! } };
-}
+type Processes = Record<
+  ('floor' | 'loop' | 'link' | 'nats' | 'reply') | ('relayLink' | 'relayTcp' | 'relayNats'),
+  Measured
+>;
 
-async function startFloor(...flags: string[]): Promise<{ running: Running; process: Process }> {
-  const running = await start(process.execPath, [`${HERE}floor.mjs`, ...flags], { cwd: ROOT });
-  const [, ws] = await running.waitFor(/listening on (\S+)/);
-  return { running, process: { pid: running.pid, ws: ws!, tcp: '' } };
-}
+const ONE = { conns: 1_000, inflight: 1, flags: [], floor: 'floor', relay: '', aim: 0 };
+const TEN = { ...ONE, conns: 200, inflight: 10, floor: 'floor-10' };
+const BARE = { ...ONE, flags: ['-echo'], floor: '' };
 
-const PUSH = ['-push', '-route', 'area.pushHandler.all'];
-
-function variantsOf(of: Record<'floor' | 'loop' | 'link' | 'nats' | 'reply', Process>): Variant[] {
-  const one = { conns: 1_000, inflight: 1 };
-  const ten = { conns: 200, inflight: 10 };
-  const bare = { flags: ['-echo'], floor: '', aim: 0 };
-  const { floor, link, loop, nats, reply } = of;
+function floorsOf({ floor, loop, relayLink, relayNats, relayTcp }: Processes): Variant[] {
+  const tcp = { ...relayTcp, tcp: relayTcp.ws };
+  const push = ['-echo', ...PUSH];
   return [
-    { ...one, ...bare, name: 'floor', what: 'bare ws, 1,000 × 1', process: floor },
+    { ...BARE, name: 'floor', what: 'bare ws, 1,000 × 1', process: floor },
     {
-      ...{ ...one, name: 'reply', what: 'fixed reply, WebSocket, 1,000 × 1', process: reply },
-      ...{ flags: [], floor: 'floor', aim: 0 },
+      ...BARE,
+      ...{ conns: 200, inflight: 10 },
+      name: 'floor-10',
+      what: 'bare ws, 200 × 10',
+      process: floor,
     },
     {
-      ...{ ...one, name: 'link-ws', what: 'Link, WebSocket, 1,000 × 1', process: link },
-      ...{ flags: [], floor: 'floor', aim: 1 },
+      ...BARE,
+      name: 'floor-push',
+      what: 'one frame to 1,000, a bare loop',
+      process: loop,
+      flags: push,
     },
+    { ...ONE, name: 'relay-link', what: 'bare ws to a gRPC stream, 1,000 × 1', process: relayLink },
     {
-      ...{ ...one, name: 'link-tcp', what: 'Link, TCP, 1,000 × 1', process: link },
-      ...{ flags: ['-tcp'], floor: 'floor', aim: 0.8 },
+      ...ONE,
+      name: 'relay-tcp',
+      what: 'bare TCP to a gRPC stream, 1,000 × 1',
+      process: tcp,
+      flags: ['-tcp'],
     },
+    { ...ONE, name: 'relay-nats', what: 'bare ws to NATS, 1,000 × 1', process: relayNats },
     {
-      ...{ ...one, name: 'nats-ws', what: 'NATS, WebSocket, 1,000 × 1', process: nats },
-      ...{ flags: [], floor: 'floor', aim: 1.2 },
-    },
-    { ...ten, ...bare, name: 'floor-10', what: 'bare ws, 200 × 10', process: floor },
-    {
-      ...{ ...ten, name: 'link-ws-10', what: 'Link, WebSocket, 200 × 10', process: link },
-      ...{ flags: [], floor: 'floor-10', aim: 0.45 },
-    },
-    {
-      ...{ ...one, ...bare, name: 'floor-push', what: 'one frame to 1,000, a bare loop' },
-      ...{ flags: ['-echo', ...PUSH], process: loop },
-    },
-    {
-      ...{ ...one, name: 'push', what: 'push to 1,000, each delivery', process: nats },
-      ...{ flags: PUSH, floor: 'floor-push', aim: 1.05 },
+      ...TEN,
+      name: 'relay-link-10',
+      what: 'bare ws to a gRPC stream, 200 × 10',
+      process: relayLink,
     },
   ];
+}
+
+function rowsOf({ link, nats, reply }: Processes): Variant[] {
+  return [
+    { ...ONE, name: 'reply', what: 'fixed reply, WebSocket, 1,000 × 1', process: reply },
+    {
+      ...ONE,
+      name: 'link-ws',
+      what: 'Link, WebSocket, 1,000 × 1',
+      process: link,
+      relay: 'relay-link',
+      aim: 1,
+    },
+    {
+      ...ONE,
+      name: 'link-tcp',
+      what: 'Link, TCP, 1,000 × 1',
+      process: link,
+      flags: ['-tcp'],
+      relay: 'relay-tcp',
+      aim: 0.8,
+    },
+    {
+      ...ONE,
+      name: 'nats-ws',
+      what: 'NATS, WebSocket, 1,000 × 1',
+      process: nats,
+      relay: 'relay-nats',
+      aim: 1.2,
+    },
+    {
+      ...TEN,
+      name: 'link-ws-10',
+      what: 'Link, WebSocket, 200 × 10',
+      process: link,
+      relay: 'relay-link-10',
+      aim: 0.45,
+    },
+    {
+      ...ONE,
+      name: 'push',
+      what: 'push to 1,000, each delivery',
+      process: nats,
+      flags: PUSH,
+      floor: 'floor-push',
+      aim: 1.05,
+    },
+  ];
+}
+
+/** Each behind its floor, so that both of a ratio are measured in the same second. */
+function variantsOf(processes: Processes): Variant[] {
+  const [floors, rows] = [floorsOf(processes), rowsOf(processes)];
+  const only = values.only?.split(',');
+  const wanted = rows.filter(({ name }) => only === undefined || only.includes(name));
+  if (wanted.length === 0)
+    throw new Error(`--only: rows are ${rows.map(({ name }) => name).join(', ')}`);
+  const needed = new Set(wanted.flatMap(({ floor, relay }) => [floor, relay]));
+  const order = ['floor', 'floor-10', 'floor-push'];
+  return order.flatMap((first) =>
+    [...floors.filter(({ name }) => needed.has(name)), ...wanted].filter(
+      ({ name, floor }) => name === first || floor === first,
+    ),
+  );
 }
 
 async function main(): Promise<boolean> {
@@ -196,9 +227,9 @@ async function main(): Promise<boolean> {
   await using server = await startNats();
   await using backend = await start(`${BUILT}echo`, [], { env: { NATS_URL: server.url } });
   const [, grpc] = await backend.waitFor(/listening on (\S+)/);
-  const floor = await startFloor();
+  const floor = await startBare('floor.mjs');
   await using _floor = floor.running;
-  const loop = await startFloor('--push');
+  const loop = await startBare('floor.mjs', '--push');
   await using _loop = loop.running;
   const reply = await startGateway('reply', { backend: '{ reply: { code: 200 } }' });
   await using _reply = reply.running;
@@ -206,8 +237,15 @@ async function main(): Promise<boolean> {
   await using _link = link.running;
   const nats = await startGateway('nats', { backend: '{ nats: {} }', bus: server.url });
   await using _nats = nats.running;
+  const relayLink = await startBare('relay.mjs', `--link=${grpc}`);
+  await using _relayLink = relayLink.running;
+  const relayTcp = await startBare('relay.mjs', '--tcp', `--link=${grpc}`);
+  await using _relayTcp = relayTcp.running;
+  const relayNats = await startBare('relay.mjs', `--nats=${server.url}`);
+  await using _relayNats = relayNats.running;
   const variants = variantsOf({
-    ...{ floor: floor.process, loop: loop.process },
+    ...{ floor: floor.process, loop: loop.process, relayLink: relayLink.process },
+    ...{ relayTcp: relayTcp.process, relayNats: relayNats.process },
     ...{ reply: reply.process, link: link.process, nats: nats.process },
   });
   const rounds: Map<string, Sample>[] = [];
@@ -223,10 +261,10 @@ async function main(): Promise<boolean> {
   return report(variants, rounds);
 }
 
-/** The median of the rounds' ratios; null: too few rounds are valid. */
-function ratioOf({ name, floor }: Variant, rounds: readonly Map<string, Sample>[]): number | null {
+/** The median of the rounds' ratios; null: too few rounds are valid, or there is nothing to compare with. */
+function ratioOf(name: string, to: string, rounds: readonly Map<string, Sample>[]): number | null {
   const ratios = rounds.flatMap((round) => {
-    const [own, bare] = [round.get(name), round.get(floor)];
+    const [own, bare] = [round.get(name), round.get(to)];
     return own === undefined || bare === undefined ? [] : own.cpuUs / bare.cpuUs;
   });
   return ratios.length < ROUNDS_MIN ? null : Math.round(100 * median(ratios)) / 100;
@@ -236,23 +274,29 @@ function ratioOf({ name, floor }: Variant, rounds: readonly Map<string, Sample>[
 function report(variants: readonly Variant[], rounds: readonly Map<string, Sample>[]): boolean {
   const ratios: Record<string, number> = {};
   console.log(`CPU per message, front process only; medians of ${rounds.length} rounds`);
-  console.log(`${'what'.padEnd(35)}   CPU us  to floor     aim   per s  p50 us  p99 us  rounds`);
+  const head = '   CPU us  to floor     aim  to relay    per s  p50 us  p99 us  rounds';
+  console.log('what'.padEnd(39) + head);
   for (const variant of variants) {
-    const { aim, floor, name, what } = variant;
+    const { aim, floor, name, relay, what } = variant;
     const samples = rounds.flatMap((round) => round.get(name) ?? []);
     const of = (field: keyof Sample): number => median(samples.map((sample) => sample[field]));
-    const ratio = floor === '' ? null : ratioOf(variant, rounds);
+    const ratio = ratioOf(name, floor, rounds);
     if (ratio !== null) ratios[name] = ratio;
     const cells = [
       of('cpuUs').toFixed(1).padStart(9),
       (ratio?.toFixed(2) ?? '').padStart(9),
       (aim === 0 ? '' : `≤ ${aim}`).padStart(7),
-      of('perSecond').toFixed(0).padStart(7),
+      (ratioOf(name, relay, rounds)?.toFixed(2) ?? '').padStart(9),
+      of('perSecond').toFixed(0).padStart(8),
       of('p50').toFixed(0).padStart(7),
       of('p99').toFixed(0).padStart(7),
       `${samples.length}`.padStart(7),
     ];
-    console.log(what.padEnd(35) + cells.join(' '));
+    console.log(what.padEnd(39) + cells.join(' '));
+  }
+  for (const { floor, name } of variants) {
+    if (floor !== '' && ratios[name] === undefined)
+      console.log(`${name}: no figure, since too few rounds are valid for it or for ${floor}`);
   }
   return keep(ratios);
 }
@@ -277,7 +321,7 @@ function keep(ratios: Readonly<Record<string, number>>): boolean {
     const note = wasBusy(one) ? `  (not compared: load ${one.load} for each processor)` : '';
     console.log(`${date}  ${revision.padEnd(11)}  ${node}  ${cells.join('  ')}${note}`);
   }
-  if (!values.trial) append(HISTORY, entry);
+  if (!values.trial && values.only === undefined) append(HISTORY, entry);
   const worse = regressions(before, entry);
   for (const what of worse) console.log(`dearer by over ${MARGIN} times: ${what}`);
   return worse.length === 0;

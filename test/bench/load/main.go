@@ -1,5 +1,5 @@
 // A load of Pomelo clients over WebSocket or TCP: each connection keeps a number of requests in flight. With -push they
-// wait for pushes instead: the first asks for one to all of them, and again when all have it.
+// wait for pushes instead: the first asks for one to all of them, and again when all have it, but no sooner than -every.
 // Prints "begin" when the measured time begins, "end" when it ends, and one JSON line once all have gone.
 package main
 
@@ -28,6 +28,7 @@ var (
 	echo     = flag.Bool("echo", false, "plain WebSocket echo instead of Pomelo")
 	tcp      = flag.Bool("tcp", false, "packets on TCP, without WebSocket")
 	push     = flag.Bool("push", false, "pushes to all, for which the first connection asks")
+	every    = flag.Duration("every", 0, "least time between pushes")
 	route    = flag.String("route", "area.echoHandler.echo", "route of the requests")
 )
 
@@ -184,7 +185,9 @@ func receive(conn net.Conn, r *bufio.Reader, asks net.Conn, latencies *[]time.Du
 		if measuring.Load() {
 			*latencies = append(*latencies, now-time.Duration(asked.Load()))
 		}
-		asked.Store(int64(now))
+		// Nobody waits for this one meanwhile: nothing comes before it has asked.
+		time.Sleep(time.Duration(asked.Load()) + *every - now)
+		asked.Store(int64(time.Since(began)))
 		asks.Write(ask)
 	}
 }
