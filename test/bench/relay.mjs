@@ -214,7 +214,10 @@ if (values.tcp) {
   });
   server.on('connection', (socket) => {
     const client = new RelayedClient((packets) => {
-      socket.send(packets.length === 1 ? packets[0] : Buffer.concat(packets));
+      // A frame for each, as clients expect them, and one write.
+      socket._socket.cork();
+      for (const packet of packets) socket.send(packet);
+      socket._socket.uncork();
     });
     socket.on('message', (bytes) => {
       client.read(bytes);
