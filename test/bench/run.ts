@@ -43,7 +43,7 @@ const SHOWN = 5;
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '1.2' },
+    seconds: { type: 'string', default: '1' },
     /** Names of rows, with a comma between them; their floors are measured too. Nothing is appended to the history. */
     only: { type: 'string' },
     /** Nothing is appended to the history. */
