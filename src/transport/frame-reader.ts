@@ -69,6 +69,11 @@ export class FrameReader {
     return this.#opcode >= FIRST_CONTROL_OPCODE;
   }
 
+  /** A control frame is not complete. */
+  get isWithinControl(): boolean {
+    return this.isControl && (this.#headBytes > 0 || this.#payloadBytesLeft > 0);
+  }
+
   /** Bytes of the message that is not complete, without heads; 0: there is none. */
   get bytesWithin(): number {
     return this.#bytesWithin;

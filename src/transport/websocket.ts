@@ -149,8 +149,11 @@ export class WebSocketConnection implements Connection {
   /** Reads what begins at `at` and is no small message that is all there; returns where it ends. */
   #readPart(chunk: Buffer, at: number, handler: ConnectionHandler): number {
     const frames = this.#frames;
+    const { isWithinControl } = frames;
     const end = frames.isFaulty ? chunk.length : frames.follow(chunk, at);
     if (frames.isFaulty) {
+      // `ws` has the beginning of that frame, and nothing may come between.
+      if (isWithinControl) this.#dropHeld();
       this.#giveUp(chunk.subarray(at));
       return chunk.length;
     }
