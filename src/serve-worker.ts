@@ -33,6 +33,9 @@ export async function serveAsWorker(signals: Signals, version: string): Promise<
   const successor = from && { from, id: await beginTakeOver(from, config) };
   let asked: ReloadAsk = { why: '', read: { config: begun.config } };
   let before = config;
+  let whole = first.config;
+  let wholeBefore = whole;
+  worker.config = whole;
   const gateway = await makeGateway(
     config,
     { ...logging, version },
@@ -40,16 +43,29 @@ export async function serveAsWorker(signals: Signals, version: string): Promise<
       ...{ resources: shareOfResources(workers), worker },
       ...(successor && { successor }),
       readConfig: async () => {
-        if (asked.isBack) return { config: before };
+        if (asked.isBack) {
+          whole = wholeBefore;
+          return { config: before };
+        }
         const next = readsItself ? await readOwn(begun, log) : asked.read;
-        return 'config' in next ? { config: shareOf(next.config, n, workers) } : next;
+        if (!('config' in next)) return next;
+        whole = next.config;
+        return { config: shareOf(whole, n, workers) };
       },
     },
   );
-  obeyParent({ signals, gateway, worker, log, from }, (ask) => {
-    asked = ask;
-    if (!ask.isBack) before = gateway.takeover.live.config;
-  });
+  const reloads: Reloads = {
+    asked: (ask) => {
+      asked = ask;
+      if (ask.isBack) return;
+      before = gateway.takeover.live.config;
+      wholeBefore = worker.config!;
+    },
+    applied: () => {
+      worker.config = whole;
+    },
+  };
+  obeyParent({ signals, gateway, worker, log, from }, reloads);
   worker.report(() => ({ ...statusOf(gateway), version }));
   exitAfter(gateway, logging);
   await startOrFail(gateway, config, log);
@@ -100,10 +116,10 @@ type WorkerParts = {
   readonly from: TakeOver | null;
 };
 
-function obeyParent(
-  { signals, gateway, worker, log, from }: WorkerParts,
-  onReload: (ask: ReloadAsk) => void,
-): void {
+/** Is told of each reload: before it is read, and once it is applied. */
+type Reloads = { asked(ask: ReloadAsk): void; applied(): void };
+
+function obeyParent({ signals, gateway, worker, log, from }: WorkerParts, reloads: Reloads): void {
   let isHurried = false;
   const drain = (ask: {
     readonly budgetMs?: number | undefined;
@@ -149,10 +165,12 @@ function obeyParent(
     setLogLevel: ({ level, lastsMs }) => {
       gateway.setLogLevel(level, lastsMs);
     },
-    reload: (ask) => {
-      onReload(ask);
+    reload: async (ask) => {
+      reloads.asked(ask);
       gateway.reloadCertificates();
-      return gateway.reload(ask.why);
+      const outcome = await gateway.reload(ask.why);
+      if (outcome.errors.length + outcome.needsRestart.length === 0) reloads.applied();
+      return outcome;
     },
   });
 }

@@ -105,7 +105,7 @@ const TABLE = {
   profile: {
     takes: '[FILE]',
     does: "record where a gateway's process spends its time or memory",
-    options: { heap: {}, seconds: { value: 'N' }, ...ADMIN_OPTIONS },
+    options: { heap: {}, seconds: { value: 'N' }, worker: { value: 'N' }, ...ADMIN_OPTIONS },
     first: 'file',
   },
   schema: {

@@ -16,7 +16,13 @@ import { encodeMs, WireWriter } from '../contract/protobuf-wire.ts';
 import { type Clock, nextTurn } from '../clock.ts';
 import { type Failure, isFailure } from '../errors.ts';
 import { doubleOf, isRawNumber } from '../protocol/exact-json.ts';
-import type { DrainProgress, Explained, Info, ReloadOutcome } from './gateway-methods.ts';
+import type {
+  DrainProgress,
+  Explained,
+  Info,
+  ReloadOutcome,
+  WorkerFacts,
+} from './gateway-methods.ts';
 import { messageFrom } from './message-from.ts';
 
 export function kickResult({ closed, gateways, silentGateways }: KickOutcome): Buffer {
@@ -223,7 +229,7 @@ export function pieceMessage(name: string, data: Buffer | null): Buffer {
   return writer.take();
 }
 
-export function infoMessage(info: Info): Buffer {
+export function infoMessage(info: Info, workers: readonly WorkerFacts[]): Buffer {
   const writer = new WireWriter();
   writer.string(1, info.gateway);
   writer.string(2, info.version);
@@ -243,6 +249,16 @@ export function infoMessage(info: Info): Buffer {
   writer.bool(8, info.maintenance);
   writer.string(9, info.logLevel);
   if (info.logLevelUntilWall > 0) writer.bytes(10, encodeMs(info.logLevelUntilWall));
+  writer.uint(11, workers.find(({ gateway }) => gateway === info.gateway)?.worker ?? 0);
+  for (const { worker, gateway, state, sessions, pid } of workers) {
+    const one = new WireWriter();
+    one.uint(1, worker);
+    one.string(2, gateway);
+    one.string(3, state);
+    one.uint(4, sessions);
+    one.uint(5, pid);
+    writer.bytes(12, one.take());
+  }
   return writer.take();
 }
 

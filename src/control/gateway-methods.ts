@@ -9,7 +9,8 @@ import {
   reloadMessage,
   replyMessage,
 } from './answers.ts';
-import type { Profiler } from '../telemetry/profiler.ts';
+import type { Pause } from '../orders/maintenance.ts';
+import type { ProfileKind } from '../telemetry/profiler.ts';
 import type { MakeMethods, Methods } from './method.ts';
 import { type PlaygroundFacts, playgroundMessage } from './playground-message.ts';
 
@@ -42,6 +43,18 @@ export type Info = {
   readonly logLevelUntilWall: number;
 };
 
+/** One of several workers that serve together, as their parent sees it. */
+export type WorkerFacts = {
+  /** From 1 on. */
+  readonly worker: number;
+  /** '': it is not that far. */
+  readonly gateway: string;
+  /** starting, ready, draining, stopped; silent: it may hang. */
+  readonly state: string;
+  readonly sessions: number;
+  readonly pid: number;
+};
+
 /** What Reload answers. */
 export type ReloadOutcome = {
   /** Keys whose values are not as they were, `routes[2].timeout`, sorted. */
@@ -67,14 +80,25 @@ export type DrainProgress = {
   readonly forced: number;
 };
 
+/** Takes profiles of one process. */
+export type OneProfiler = {
+  readonly isBusy: boolean;
+  /** For as long as `wait` says. @returns JSON. */
+  take(kind: ProfileKind, wait: () => Promise<void>): Promise<string>;
+};
+
 /** The gateway itself, as its operators reach it. */
 export type OwnGateway = {
   info(): Info;
-  /** Of its process. */
-  readonly profiler: Profiler;
+  /** All workers of the process; none: it has only this gateway. */
+  workers(): Promise<readonly WorkerFacts[]>;
+  /** Of its process, or of another worker. @param worker 0: this one. */
+  profilerOf(worker: number): OneProfiler;
+  /** Sets what is in maintenance on this gateway alone, and on the other workers. */
+  pauseHere(pause: Pause | null): Failure | null;
   /** What clients can do here. */
   playground(): PlaygroundFacts;
-  /** The configuration in effect as YAML, secrets covered. */
+  /** The configuration in effect as YAML, secrets covered; that of all workers. */
   config(): string;
   /** @param level null: that of the configuration again. @param lastsMs 0: until it is changed again. */
   setLogLevel(level: LogLevel | null, lastsMs: number): void;
@@ -84,11 +108,11 @@ export type OwnGateway = {
     route: string,
     session: { sid: string; uid: string; data: Readonly<Record<string, Json>> },
   ): Promise<Explained>;
-  /** Relays a request on behalf of a session: the backend's answer, or why there is none. null: no such session here. */
+  /** Relays a request on behalf of a session: the backend's answer, or why there is none. null: no such session here, nor on another worker. */
   call(
     sid: string,
     request: { route: string; body: Buffer; wantsAnswer: boolean; timeoutMs: number },
-  ): Promise<Uint8Array | Failure> | null;
+  ): Promise<Uint8Array | Failure | null>;
   /** Begins to drain, or follows a drain that has begun. @param budgetMs undefined: as configured. */
   drain(options: { budgetMs?: number | undefined; reason: string }): AsyncIterable<DrainProgress>;
 };
@@ -97,14 +121,17 @@ export function gatewayMethods(own: OwnGateway, { one, many }: MakeMethods): Met
   return {
     Call: one('Call', async (request, audited) => {
       const { sid = '', route = '', body, notify = false, timeoutMs = 0 } = request;
-      const answer = own.call(sid, {
+      const answer = await own.call(sid, {
         ...{ route, body: Buffer.from(body ?? ''), wantsAnswer: !notify },
         timeoutMs: Math.min(timeoutMs, CALL_MS_MAX),
       });
       if (answer === null)
-        throw new GatewayError('NO_SESSION', 'this gateway holds no such session');
+        throw new GatewayError(
+          'NO_SESSION',
+          'this gateway holds no such session: call the one that its sid names',
+        );
       audited.touched = 1;
-      return replyMessage(await answer, notify);
+      return replyMessage(answer, notify);
     }),
     ExplainRoute: one('ExplainRoute', async ({ route = '', uid = '', data = {} }) =>
       explainedMessage(await own.explain(route, { sid: `${own.info().gateway}.0`, uid, data })),
@@ -115,18 +142,18 @@ export function gatewayMethods(own: OwnGateway, { one, many }: MakeMethods): Met
         yield drainMessage(progress);
       }
     }),
-    SetLogLevel: one('SetLogLevel', ({ level = '', lastsMs = 0 }) => {
+    SetLogLevel: one('SetLogLevel', async ({ level = '', lastsMs = 0 }) => {
       const known = LOG_LEVELS.find((one) => one === level) ?? null;
       if (known === null && level !== '')
         throw new GatewayError('BAD_ARGUMENT', `level is not ${LOG_LEVELS.join(', ')}`);
       if (lastsMs > LOG_LEVEL_MS_MAX)
         throw new GatewayError('BAD_ARGUMENT', 'expires_in is more than 24h');
       own.setLogLevel(known, lastsMs);
-      return infoMessage(own.info());
+      return infoMessage(own.info(), await own.workers());
     }),
     Reload: one('Reload', async () => reloadMessage(await own.reload())),
     GetConfig: one('GetConfig', () => configMessage(own.config())),
-    GetInfo: one('GetInfo', () => infoMessage(own.info())),
+    GetInfo: one('GetInfo', async () => infoMessage(own.info(), await own.workers())),
     GetPlayground: one('GetPlayground', () => playgroundMessage(own.playground())),
   };
 }

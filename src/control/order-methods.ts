@@ -6,6 +6,7 @@ import { type Blocked, keyOf, readBlocked } from '../orders/block.ts';
 import type { ListedBlock, Orders, Outcome } from '../orders/orders.ts';
 import { HANDSHAKE_CODE } from '../orders/pause-json.ts';
 import type { BusApiParts } from './bus-api.ts';
+import type { OwnGateway } from './gateway-methods.ts';
 import { type MakeMethods, type Methods, orThrow } from './method.ts';
 import type { Request } from './requests.ts';
 
@@ -63,7 +64,11 @@ export function blockPages(orders: Orders, { one }: MakeMethods): BusApiParts['p
 }
 
 /** Those that are about the called gateway, or begin there. */
-export function maintenanceMethods(orders: Orders, { one }: MakeMethods): Methods {
+export function maintenanceMethods(
+  orders: Orders,
+  own: Pick<OwnGateway, 'pauseHere'>,
+  { one }: MakeMethods,
+): Methods {
   return {
     SetMaintenance: one('SetMaintenance', async (request, call) => {
       const { on = false, scope = 'fleet', routes = [], allowUids = [], message = '' } = request;
@@ -75,7 +80,7 @@ export function maintenanceMethods(orders: Orders, { one }: MakeMethods): Method
         throw new GatewayError('BAD_ARGUMENT', 'scope is not fleet or gateway');
       if (scope !== 'gateway')
         return maintenanceState(orders, orThrow(await orders.pauseFleet(on ? pause : null)));
-      const refused = orders.pauseHere(on ? pause : null);
+      const refused = own.pauseHere(on ? pause : null);
       if (refused !== null) orThrow(refused);
       return maintenanceState(orders, null);
     }),

@@ -19,14 +19,15 @@ const ENDINGS = { cpu: 'cpuprofile', heap: 'heapprofile' } as const satisfies Re
 >;
 
 export type ProfileParts = {
-  readonly own: Pick<OwnGateway, 'info' | 'profiler'>;
+  readonly own: Pick<OwnGateway, 'info' | 'profilerOf' | 'workers'>;
   readonly clock: Clock;
 };
 
 export function profileMethods({ own, clock }: ProfileParts, { held }: MakeMethods): Methods {
   return {
-    Profile: held('Profile', async function* ({ kind = '', durationMs }, _call, gone) {
-      const { profiler } = own;
+    Profile: held('Profile', async function* ({ kind = '', durationMs, worker = 0 }, _call, gone) {
+      const gateway = await gatewayOf(worker, own);
+      const profiler = own.profilerOf(gateway === own.info().gateway ? 0 : worker);
       const known = kindOf(kind);
       const ms = lengthOf(durationMs);
       if (profiler.isBusy)
@@ -40,7 +41,7 @@ export function profileMethods({ own, clock }: ProfileParts, { held }: MakeMetho
       // The caller may leave before anybody looks at it.
       taken.catch(() => {});
       const time = new Date(clock.wallNow()).toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
-      yield pieceMessage(`${own.info().gateway}-${time}Z.${ENDINGS[known]}`, null);
+      yield pieceMessage(`${gateway}-${time}Z.${ENDINGS[known]}`, null);
       let profile: string | null = null;
       while (profile === null) {
         profile = await within<string | null>(clock, TELL_EVERY_MS, taken, null);
@@ -64,4 +65,18 @@ function kindOf(kind: string): ProfileKind {
 function lengthOf(ms: number = PROFILE_MS.usual): number {
   if (ms >= PROFILE_MS.min && ms <= PROFILE_MS.max) return ms;
   throw new GatewayError('BAD_ARGUMENT', 'duration is not 1s to 60s');
+}
+
+/** @param worker 0: the one that answers. */
+async function gatewayOf(worker: number, own: ProfileParts['own']): Promise<string> {
+  if (worker === 0) return own.info().gateway;
+  const workers = await own.workers();
+  const found = workers.find((one) => one.worker === worker);
+  if (found !== undefined && found.gateway !== '') return found.gateway;
+  const known = workers.map((one) => one.worker).join(', ');
+  const why =
+    known === ''
+      ? 'this gateway has no workers: leave worker out'
+      : `worker is not one of ${known}`;
+  throw new GatewayError('BAD_ARGUMENT', why);
 }

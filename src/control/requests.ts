@@ -58,6 +58,7 @@ export type Request = {
   readonly search?: string;
   readonly stats?: boolean;
   readonly about?: string;
+  readonly worker?: number;
 };
 
 /** null: a list of names, one a field. */
@@ -147,7 +148,7 @@ const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
     4: ['perSecond', number],
   },
   Why: { 1: ['about', text] },
-  Profile: { 1: ['kind', text], 2: ['durationMs', lasting('duration')] },
+  Profile: { 1: ['kind', text], 2: ['durationMs', lasting('duration')], 3: ['worker', number] },
   SetLogLevel: { 1: ['level', text], 2: ['lastsMs', lasting('expires_in')] },
   ListGroups: { 1: ['prefix', text], 2: ['limit', number], 3: ['pageToken', text] },
   ListSessions: {

@@ -59,7 +59,7 @@ function ownMethods(
 ): Methods {
   return {
     ...gatewayMethods(own, make),
-    ...maintenanceMethods(orders, make),
+    ...maintenanceMethods(orders, own, make),
     ...profileMethods({ own, clock }, make),
   };
 }

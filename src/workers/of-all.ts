@@ -1,4 +1,5 @@
 /** What several workers are together. */
+import type { WorkerFacts } from '../control/gateway-methods.ts';
 import type { Child } from './child.ts';
 import type { Facts, Others, Status } from './words.ts';
 
@@ -36,4 +37,10 @@ export function othersOf(own: Child, children: readonly Child[]): Others {
 
 function takesNewcomers({ isSilent, status }: Child): boolean {
   return !isSilent && status.notReady.length === 0;
+}
+
+/** For operators. */
+export function factsOf({ n: worker, program: { pid = 0 }, status, isSilent }: Child): WorkerFacts {
+  const { gateway, sessions } = status;
+  return { worker, gateway, state: isSilent ? 'silent' : status.state, sessions, pid };
 }

@@ -3,7 +3,8 @@ import type { AddressInfo } from 'node:net';
 
 import { inBackground } from '../background.ts';
 import { type Clock, within } from '../clock.ts';
-import type { DrainProgress, ReloadOutcome } from '../control/gateway-methods.ts';
+import type { Config } from '../config/schema.ts';
+import type { DrainProgress, ReloadOutcome, WorkerFacts } from '../control/gateway-methods.ts';
 import type { SharedCount } from '../transport/address-limit.ts';
 import type { Acceptor, Door, MakeAcceptor, PortAddress } from '../transport/acceptor.ts';
 import type { HandedOver } from '../takeover/hand-over.ts';
@@ -13,12 +14,17 @@ import { type RawHandle, socketOn } from '../transport/raw-handle.ts';
 import { Channel, type ChannelEnd } from './channel.ts';
 import {
   type Begin,
+  type BetweenWorkers,
+  type Called,
+  type CallAsk,
   type DrainAsk,
   isOfClients,
   type LevelAsk,
   type LostAsk,
   NO_OTHERS,
   type Others,
+  type PauseAsk,
+  type ProfileAsk,
   type ReloadAsk,
   type Status,
   TAKEOVER,
@@ -35,6 +41,8 @@ const LISTEN_MS = 60_000;
 /** And for a reload of all. */
 const RELOAD_MS = 180_000;
 
+/** How much longer than the other worker the parent may take, in milliseconds. */
+const ANSWER_MS = 2_000;
 /** How often an operator hears how a drain goes. */
 const PROGRESS_MS = 1_000;
 
@@ -54,6 +62,14 @@ export type Orders = {
   setLogLevel(ask: LevelAsk): void;
 };
 
+/** What a worker answers another one. */
+export type AnswersToOthers = {
+  call(ask: CallAsk): Promise<Called>;
+  beginProfile(ask: ProfileAsk): { readonly isBusy: boolean };
+  endProfile(): Promise<string>;
+  pause(pause: PauseAsk['pause']): void;
+};
+
 /** How many this worker has, and how many it closed because the budget was over. */
 export type OwnSessions = { sessions(): number; forced(): number };
 
@@ -68,6 +84,8 @@ export class OwnWorker implements SharedCount {
   isDraining = false;
   /** The parent is gone, and `obey` has not been called yet. */
   onOrphaned: () => void = () => {};
+  /** That of all workers, of which this one has its share; null: it has not begun. */
+  config: Config | null = null;
   readonly #channel: Channel<ToParent, ToWorker>;
   readonly #clock: Clock;
   readonly #acceptors = new Map<string, HandedAcceptor>();
@@ -196,6 +214,38 @@ export class OwnWorker implements SharedCount {
   /** The metrics of all workers together. @param own Of this one. */
   metricsOfAll(own: readonly Sample[]): Promise<readonly Sample[]> {
     return this.#channel.ask('metrics', own);
+  }
+
+  /** @throws {Error} The parent does not answer. */
+  workers(): Promise<readonly WorkerFacts[]> {
+    return this.#channel.ask('workers', null);
+  }
+
+  /** Asks another worker. @param to Its number, or its gateway's id. */
+  async askOther<Name extends keyof BetweenWorkers>(
+    to: number | string,
+    ask: Name,
+    body: BetweenWorkers[Name][0],
+    waitMs: number,
+  ): Promise<BetweenWorkers[Name][1]> {
+    const answer = this.#channel.ask('sibling', { to, ask, body, waitMs }, waitMs + ANSWER_MS);
+    return (await answer) as BetweenWorkers[Name][1];
+  }
+
+  /** Answers what other workers ask. */
+  answerOthers(answers: AnswersToOthers): void {
+    this.#channel.onAsk('call', (ask) => answers.call(ask));
+    this.#channel.onAsk('beginProfile', (ask) => Promise.resolve(answers.beginProfile(ask)));
+    this.#channel.onAsk('endProfile', () => answers.endProfile());
+    this.#channel.onAsk('pause', ({ pause }) => {
+      answers.pause(pause);
+      return Promise.resolve(null);
+    });
+  }
+
+  /** All others have this in maintenance, too. */
+  setPause(ask: PauseAsk): void {
+    inBackground(this.#channel.ask('pause', ask), () => {});
   }
 
   /** All others log so, too. */

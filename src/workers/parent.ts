@@ -20,7 +20,9 @@ import { endHung } from './hung.ts';
 import { LostWorkers } from './lost-workers.ts';
 import { MetricsOfAll } from './metrics-of-all.ts';
 import { othersOf, type ReadyOfAll, readyOf } from './of-all.ts';
+import { relayFrom } from './relay-between.ts';
 import { ReloadOfAll } from './reload-all.ts';
+import { StandingOrders } from './standing-orders.ts';
 import { type Told, type Upgraded, Upgrades } from './upgrade.ts';
 import type { Begin, DrainAsk, ListenAsk, Listening } from './words.ts';
 
@@ -74,11 +76,14 @@ export class Parent {
   #isHurried = false;
   readonly #reload: ReloadOfAll;
   readonly #upgrades: Upgrades;
+  readonly #standing: StandingOrders;
 
   constructor(parts: ParentParts) {
     const { random, log, workers } = parts;
     this.#parts = parts;
-    this.#reload = new ReloadOfAll(parts, () => this.children);
+    const children = (): readonly Child[] => this.children;
+    this.#reload = new ReloadOfAll(parts, children);
+    this.#standing = new StandingOrders(parts.clock, children, () => this.#reload.config);
     const ended = Promise.withResolvers<number>();
     const ready = Promise.withResolvers<ReadyOfAll>();
     this.ended = ended.promise;
@@ -151,12 +156,6 @@ export class Parent {
     channel.onTell('left', ({ n: id }) => {
       this.#addresses.leave(child, id);
     });
-    channel.onTell('pass', ({ to, name, body }, handle) => {
-      if (this.#upgrades.pass(child, name, body, handle)) return;
-      const other = this.#places[to - 1]?.child;
-      if (other) other.channel.tell('passed', { from: n, name, body }, handle);
-      else handle?.close();
-    });
     channel.onAsk('listen', (ask) => this.#listen(child, ask));
     channel.onAsk('drain', (ask) => {
       this.drain(ask);
@@ -165,17 +164,19 @@ export class Parent {
     channel.onAsk('reload', ({ why }) => this.#reload.run(why));
     channel.onAsk('metrics', (own) => this.#metrics.read(child, own, this.#upgrades.measured()));
     channel.onAsk('hold', () => this.#doors.hold(child));
-    channel.onAsk('level', async (ask) => {
-      const others = this.children.filter((other) => other !== child);
-      await Promise.all(others.map((other) => other.channel.ask('level', ask)));
-      return null;
-    });
+    this.#standing.takeFrom(child);
+    relayFrom(
+      child,
+      () => this.children,
+      (name, body, handle) => this.#upgrades.pass(child, name, body, handle),
+    );
     channel.tell('begin', { worker: n, workers, config: child.config, ...own, isSuccessor });
     return child;
   }
 
   /** From its first word on it does as it is told: now what the others were told before. */
   #onFirstWord(child: Child): void {
+    this.#standing.tellNew(child);
     if (this.#drain !== null) child.channel.tell('drain', this.#drain);
     if (this.#isHurried) child.channel.tell('hurry', null);
   }

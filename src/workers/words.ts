@@ -1,8 +1,11 @@
 /** What the parent and its workers say to each other, over `channel.ts`. Members are added, and none is removed. */
 import type { ConfigChoice } from '../cli/arguments.ts';
 import type { Config } from '../config/schema.ts';
-import type { LogLevel, ReloadOutcome } from '../control/gateway-methods.ts';
+import type { LogLevel, ReloadOutcome, WorkerFacts } from '../control/gateway-methods.ts';
+import type { Failure } from '../errors.ts';
+import type { Pause } from '../orders/maintenance.ts';
 import type { HandedOver } from '../takeover/hand-over.ts';
+import type { ProfileKind } from '../telemetry/profiler.ts';
 import type { Sample } from '../telemetry/samples.ts';
 
 /** The argument that makes a process a worker: `node src/main.ts worker`. */
@@ -141,8 +144,51 @@ export type ToWorker = {
     level: readonly [LevelAsk, null];
     /** A successor has begun, which everything is to be handed over to. */
     handOver: readonly [null, HandedOver];
+    pause: readonly [PauseAsk, null];
+  } & BetweenWorkers;
+};
+
+/** What workers ask of each other, through the parent. */
+export type BetweenWorkers = {
+  call: readonly [CallAsk, Called];
+  /** Whether one is being taken already, so this one is not. */
+  beginProfile: readonly [ProfileAsk, { readonly isBusy: boolean }];
+  /** JSON. */
+  endProfile: readonly [null, string];
+};
+
+/** As Call. */
+export type CallAsk = {
+  readonly sid: string;
+  readonly route: string;
+  readonly wantsAnswer: boolean;
+  readonly timeoutMs: number;
+  /** Base64. */
+  readonly body: string;
+};
+
+/** The backend's answer; or a failure, whose bytes are base64; or neither: no such session. */
+export type Called = {
+  readonly answer?: string;
+  readonly failure?: Omit<Failure, 'body' | 'bytes'> & {
+    readonly body: string | null;
+    readonly bytes: string | null;
   };
 };
+
+/** As Profile, until `endProfile`. */
+export type ProfileAsk = { readonly kind: ProfileKind };
+
+/** To which worker, by its number or its gateway's id; what; and how long it may take. */
+export type SiblingAsk = {
+  readonly to: number | string;
+  readonly ask: keyof BetweenWorkers;
+  readonly body: unknown;
+  readonly waitMs: number;
+};
+
+/** As SetMaintenance for one gateway. null: no more. */
+export type PauseAsk = { readonly pause: Pause | null };
 
 /** `sessions`: how many it had when it was last heard. */
 export type LostAsk = { readonly gateway: string; readonly sessions: number };
@@ -177,5 +223,11 @@ export type ToParent = {
     metrics: readonly [readonly Sample[], readonly Sample[]];
     /** All others are to log so. */
     level: readonly [LevelAsk, null];
+    /** All others are to have this in maintenance. */
+    pause: readonly [PauseAsk, null];
+    /** What a worker asks another one. */
+    sibling: readonly [SiblingAsk, unknown];
+    /** All workers. */
+    workers: readonly [null, readonly WorkerFacts[]];
   };
 };

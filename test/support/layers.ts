@@ -143,7 +143,7 @@ export const RULES: Rules = {
   'wiring/':    ['*', 'node:crypto', 'node:fs', 'node:path', 'node:util'],
   'shutdown.ts': ['session/', 'type bus/', 'type placement/', 'type control/', 'type discovery/', 'faults.ts', 'type reload/', 'type telemetry/', 'type timer-wheel.ts', 'type transport/', 'type wiring/'],
   'gateway.ts': ['*', 'shutdown.ts', 'wiring/'],
-  'workers/':   ['type config/', 'type cli/arguments.ts', 'type takeover/', 'type control/gateway-methods.ts', 'type reload/reload.ts', 'type transport/acceptor.ts', 'type transport/address-limit.ts', 'transport/raw-handle.ts', 'telemetry/samples.ts', 'node:net', ...SEEN],
+  'workers/':   ['type config/', 'type cli/arguments.ts', 'type takeover/', 'type control/gateway-methods.ts', 'type orders/maintenance.ts', 'type reload/reload.ts', 'type telemetry/profiler.ts', 'type transport/acceptor.ts', 'type transport/address-limit.ts', 'transport/raw-handle.ts', 'telemetry/samples.ts', 'node:net', ...SEEN],
   'cli/':       ['failures/', 'node:fs/promises', 'reference/', 'auth/jwt/own-keys.ts', 'explain/', 'client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'orders/blocks-file.ts', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'type workers/upgrade.ts', 'ws', 'node:child_process', 'node:events', 'node:net', 'node:os', 'node:readline', 'node:stream', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
   'signals.ts': [],
   'serving.ts': ['gateway.ts', 'heap.ts', 'wiring/network.ts', 'config/', 'telemetry/', 'cli/', 'node:os'],

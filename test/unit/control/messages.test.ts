@@ -132,13 +132,16 @@ describe('an answer', () => {
   test('of GetInfo', () => {
     const backend = { name: 'b', kind: 'grpc', addresses: 2, healthy: 1, inFlight: 9 };
     const info = { gateway: 'g', version: '1', state: 'serving', sessions: 300, bus: 'nats' };
-    expect(
-      infoMessage({
-        ...{ ...info, backends: [backend], maintenance: false, uptimeMs: 1_500 },
-        ...{ logLevel: 'info', logLevelUntilWall: 1_500 },
-      }).toString('hex'),
-    ).toBe(
-      '0a01671201311a0773657276696e6720ac022a046e617473320f0a01621204677270631802200128093a0808011080cab5ee014a04696e666f520808011080cab5ee01',
+    const whole = {
+      ...{ ...info, backends: [backend], maintenance: false, uptimeMs: 1_500 },
+      ...{ logLevel: 'info', logLevelUntilWall: 1_500 },
+    };
+    const bytes =
+      '0a01671201311a0773657276696e6720ac022a046e617473320f0a01621204677270631802200128093a0808011080cab5ee014a04696e666f520808011080cab5ee01';
+    expect(infoMessage(whole, []).toString('hex')).toBe(bytes);
+    const row = { gateway: 'g', state: 'ready', sessions: 3, pid: 5 };
+    expect(infoMessage(whole, [{ worker: 2, ...row }]).toString('hex')).toBe(
+      `${bytes}5802621008021201671a05726561647920032805`,
     );
   });
 

@@ -3990,11 +3990,12 @@ func (x *SetLogLevelRequest) GetExpiresIn() *durationpb.Duration {
 }
 
 // kind: cpu, the default, or heap: where memory is allocated that is still held at the end. duration: 1s to 60s; absent:
-// 10s.
+// 10s. worker: of which worker, by its number, where several serve together; 0: the one that answers.
 type ProfileRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Duration      *durationpb.Duration   `protobuf:"bytes,2,opt,name=duration,proto3" json:"duration,omitempty"`
+	Worker        uint32                 `protobuf:"varint,3,opt,name=worker,proto3" json:"worker,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4041,6 +4042,13 @@ func (x *ProfileRequest) GetDuration() *durationpb.Duration {
 		return x.Duration
 	}
 	return nil
+}
+
+func (x *ProfileRequest) GetWorker() uint32 {
+	if x != nil {
+		return x.Worker
+	}
+	return 0
 }
 
 // A piece of the profile. All data joined is a file for Chrome's and VS Code's developer tools; the first piece comes at
@@ -4331,6 +4339,9 @@ type Info struct {
 	// The level of the log, and when it ends; absent: not by itself.
 	LogLevel      string                 `protobuf:"bytes,9,opt,name=log_level,json=logLevel,proto3" json:"log_level,omitempty"`
 	LogLevelUntil *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=log_level_until,json=logLevelUntil,proto3" json:"log_level_until,omitempty"`
+	// Where several workers serve together: the number of the one that answers, and all of them.
+	Worker        uint32             `protobuf:"varint,11,opt,name=worker,proto3" json:"worker,omitempty"`
+	Workers       []*Info_WorkerInfo `protobuf:"bytes,12,rep,name=workers,proto3" json:"workers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4431,6 +4442,20 @@ func (x *Info) GetLogLevel() string {
 func (x *Info) GetLogLevelUntil() *timestamppb.Timestamp {
 	if x != nil {
 		return x.LogLevelUntil
+	}
+	return nil
+}
+
+func (x *Info) GetWorker() uint32 {
+	if x != nil {
+		return x.Worker
+	}
+	return 0
+}
+
+func (x *Info) GetWorkers() []*Info_WorkerInfo {
+	if x != nil {
+		return x.Workers
 	}
 	return nil
 }
@@ -4882,6 +4907,83 @@ func (x *Info_BackendInfo) GetInFlight() uint32 {
 	return 0
 }
 
+// One worker. state: starting, ready, draining, stopped; or silent: it says nothing, and may hang.
+type Info_WorkerInfo struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Worker        uint32                 `protobuf:"varint,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	Gateway       string                 `protobuf:"bytes,2,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	State         string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	Sessions      uint32                 `protobuf:"varint,4,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	Pid           uint32                 `protobuf:"varint,5,opt,name=pid,proto3" json:"pid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Info_WorkerInfo) Reset() {
+	*x = Info_WorkerInfo{}
+	mi := &file_pith_v1_control_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Info_WorkerInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Info_WorkerInfo) ProtoMessage() {}
+
+func (x *Info_WorkerInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Info_WorkerInfo.ProtoReflect.Descriptor instead.
+func (*Info_WorkerInfo) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{61, 1}
+}
+
+func (x *Info_WorkerInfo) GetWorker() uint32 {
+	if x != nil {
+		return x.Worker
+	}
+	return 0
+}
+
+func (x *Info_WorkerInfo) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+func (x *Info_WorkerInfo) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Info_WorkerInfo) GetSessions() uint32 {
+	if x != nil {
+		return x.Sessions
+	}
+	return 0
+}
+
+func (x *Info_WorkerInfo) GetPid() uint32 {
+	if x != nil {
+		return x.Pid
+	}
+	return 0
+}
+
 // One listener: its URL as in the configuration, with the real port. secure: it has a certificate.
 type Playground_Listener struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -4894,7 +4996,7 @@ type Playground_Listener struct {
 
 func (x *Playground_Listener) Reset() {
 	*x = Playground_Listener{}
-	mi := &file_pith_v1_control_proto_msgTypes[72]
+	mi := &file_pith_v1_control_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4906,7 +5008,7 @@ func (x *Playground_Listener) String() string {
 func (*Playground_Listener) ProtoMessage() {}
 
 func (x *Playground_Listener) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[72]
+	mi := &file_pith_v1_control_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4958,7 +5060,7 @@ type Playground_Rule struct {
 
 func (x *Playground_Rule) Reset() {
 	*x = Playground_Rule{}
-	mi := &file_pith_v1_control_proto_msgTypes[73]
+	mi := &file_pith_v1_control_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4970,7 +5072,7 @@ func (x *Playground_Rule) String() string {
 func (*Playground_Rule) ProtoMessage() {}
 
 func (x *Playground_Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[73]
+	mi := &file_pith_v1_control_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5040,7 +5142,7 @@ type Playground_Example struct {
 
 func (x *Playground_Example) Reset() {
 	*x = Playground_Example{}
-	mi := &file_pith_v1_control_proto_msgTypes[74]
+	mi := &file_pith_v1_control_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5052,7 +5154,7 @@ func (x *Playground_Example) String() string {
 func (*Playground_Example) ProtoMessage() {}
 
 func (x *Playground_Example) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[74]
+	mi := &file_pith_v1_control_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5426,10 +5528,11 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\x12SetLogLevelRequest\x12\x14\n" +
 	"\x05level\x18\x01 \x01(\tR\x05level\x128\n" +
 	"\n" +
-	"expires_in\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\texpiresIn\"[\n" +
+	"expires_in\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\texpiresIn\"s\n" +
 	"\x0eProfileRequest\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x125\n" +
-	"\bduration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bduration\"6\n" +
+	"\bduration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x16\n" +
+	"\x06worker\x18\x03 \x01(\rR\x06worker\"6\n" +
 	"\fProfilePiece\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"\x0f\n" +
@@ -5441,7 +5544,7 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\x10GetConfigRequest\"'\n" +
 	"\x11GetConfigResponse\x12\x12\n" +
 	"\x04yaml\x18\x01 \x01(\tR\x04yaml\"\x10\n" +
-	"\x0eGetInfoRequest\"\xf8\x03\n" +
+	"\x0eGetInfoRequest\"\xc9\x05\n" +
 	"\x04Info\x12\x18\n" +
 	"\agateway\x18\x01 \x01(\tR\agateway\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x14\n" +
@@ -5453,13 +5556,22 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\vmaintenance\x18\b \x01(\bR\vmaintenance\x12\x1b\n" +
 	"\tlog_level\x18\t \x01(\tR\blogLevel\x12B\n" +
 	"\x0flog_level_until\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\rlogLevelUntil\x1a\x8a\x01\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\rlogLevelUntil\x12\x16\n" +
+	"\x06worker\x18\v \x01(\rR\x06worker\x122\n" +
+	"\aworkers\x18\f \x03(\v2\x18.pith.v1.Info.WorkerInfoR\aworkers\x1a\x8a\x01\n" +
 	"\vBackendInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1c\n" +
 	"\taddresses\x18\x03 \x01(\rR\taddresses\x12\x18\n" +
 	"\ahealthy\x18\x04 \x01(\rR\ahealthy\x12\x1b\n" +
-	"\tin_flight\x18\x05 \x01(\rR\binFlight\"\x16\n" +
+	"\tin_flight\x18\x05 \x01(\rR\binFlight\x1a\x82\x01\n" +
+	"\n" +
+	"WorkerInfo\x12\x16\n" +
+	"\x06worker\x18\x01 \x01(\rR\x06worker\x12\x18\n" +
+	"\agateway\x18\x02 \x01(\tR\agateway\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x1a\n" +
+	"\bsessions\x18\x04 \x01(\rR\bsessions\x12\x10\n" +
+	"\x03pid\x18\x05 \x01(\rR\x03pid\"\x16\n" +
 	"\x14GetPlaygroundRequest\"\xc7\x03\n" +
 	"\n" +
 	"Playground\x12:\n" +
@@ -5533,7 +5645,7 @@ func file_pith_v1_control_proto_rawDescGZIP() []byte {
 	return file_pith_v1_control_proto_rawDescData
 }
 
-var file_pith_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 75)
+var file_pith_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 76)
 var file_pith_v1_control_proto_goTypes = []any{
 	(*PushRequest)(nil),                  // 0: pith.v1.PushRequest
 	(*KickRequest)(nil),                  // 1: pith.v1.KickRequest
@@ -5607,152 +5719,154 @@ var file_pith_v1_control_proto_goTypes = []any{
 	nil,                                  // 69: pith.v1.RouteStatus.OutcomesEntry
 	(*History_Series)(nil),               // 70: pith.v1.History.Series
 	(*Info_BackendInfo)(nil),             // 71: pith.v1.Info.BackendInfo
-	(*Playground_Listener)(nil),          // 72: pith.v1.Playground.Listener
-	(*Playground_Rule)(nil),              // 73: pith.v1.Playground.Rule
-	(*Playground_Example)(nil),           // 74: pith.v1.Playground.Example
-	(*Push)(nil),                         // 75: pith.v1.Push
-	(*durationpb.Duration)(nil),          // 76: google.protobuf.Duration
-	(*Target)(nil),                       // 77: pith.v1.Target
-	(*Close)(nil),                        // 78: pith.v1.Close
-	(*structpb.Struct)(nil),              // 79: google.protobuf.Struct
-	(*Session)(nil),                      // 80: pith.v1.Session
-	(*Body)(nil),                         // 81: pith.v1.Body
-	(*timestamppb.Timestamp)(nil),        // 82: google.protobuf.Timestamp
-	(*PushResult)(nil),                   // 83: pith.v1.PushResult
-	(*Reply)(nil),                        // 84: pith.v1.Reply
+	(*Info_WorkerInfo)(nil),              // 72: pith.v1.Info.WorkerInfo
+	(*Playground_Listener)(nil),          // 73: pith.v1.Playground.Listener
+	(*Playground_Rule)(nil),              // 74: pith.v1.Playground.Rule
+	(*Playground_Example)(nil),           // 75: pith.v1.Playground.Example
+	(*Push)(nil),                         // 76: pith.v1.Push
+	(*durationpb.Duration)(nil),          // 77: google.protobuf.Duration
+	(*Target)(nil),                       // 78: pith.v1.Target
+	(*Close)(nil),                        // 79: pith.v1.Close
+	(*structpb.Struct)(nil),              // 80: google.protobuf.Struct
+	(*Session)(nil),                      // 81: pith.v1.Session
+	(*Body)(nil),                         // 82: pith.v1.Body
+	(*timestamppb.Timestamp)(nil),        // 83: google.protobuf.Timestamp
+	(*PushResult)(nil),                   // 84: pith.v1.PushResult
+	(*Reply)(nil),                        // 85: pith.v1.Reply
 }
 var file_pith_v1_control_proto_depIdxs = []int32{
-	75, // 0: pith.v1.PushRequest.push:type_name -> pith.v1.Push
-	76, // 1: pith.v1.PushRequest.wait:type_name -> google.protobuf.Duration
-	77, // 2: pith.v1.KickRequest.target:type_name -> pith.v1.Target
-	78, // 3: pith.v1.KickRequest.close:type_name -> pith.v1.Close
-	79, // 4: pith.v1.SetDataRequest.set:type_name -> google.protobuf.Struct
-	77, // 5: pith.v1.GroupRequest.target:type_name -> pith.v1.Target
-	76, // 6: pith.v1.GroupRequest.ttl:type_name -> google.protobuf.Duration
-	77, // 7: pith.v1.ListSessionsRequest.target:type_name -> pith.v1.Target
-	80, // 8: pith.v1.SessionPage.sessions:type_name -> pith.v1.Session
+	76, // 0: pith.v1.PushRequest.push:type_name -> pith.v1.Push
+	77, // 1: pith.v1.PushRequest.wait:type_name -> google.protobuf.Duration
+	78, // 2: pith.v1.KickRequest.target:type_name -> pith.v1.Target
+	79, // 3: pith.v1.KickRequest.close:type_name -> pith.v1.Close
+	80, // 4: pith.v1.SetDataRequest.set:type_name -> google.protobuf.Struct
+	78, // 5: pith.v1.GroupRequest.target:type_name -> pith.v1.Target
+	77, // 6: pith.v1.GroupRequest.ttl:type_name -> google.protobuf.Duration
+	78, // 7: pith.v1.ListSessionsRequest.target:type_name -> pith.v1.Target
+	81, // 8: pith.v1.SessionPage.sessions:type_name -> pith.v1.Session
 	15, // 9: pith.v1.GroupPage.groups:type_name -> pith.v1.Group
 	64, // 10: pith.v1.GetPresenceResponse.presence:type_name -> pith.v1.GetPresenceResponse.PresenceEntry
-	81, // 11: pith.v1.CallRequest.body:type_name -> pith.v1.Body
-	76, // 12: pith.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
-	79, // 13: pith.v1.ExplainRouteRequest.data:type_name -> google.protobuf.Struct
-	76, // 14: pith.v1.DrainRequest.budget:type_name -> google.protobuf.Duration
+	82, // 11: pith.v1.CallRequest.body:type_name -> pith.v1.Body
+	77, // 12: pith.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
+	80, // 13: pith.v1.ExplainRouteRequest.data:type_name -> google.protobuf.Struct
+	77, // 14: pith.v1.DrainRequest.budget:type_name -> google.protobuf.Duration
 	67, // 15: pith.v1.MaintenanceState.active:type_name -> pith.v1.MaintenanceState.Maintenance
-	77, // 16: pith.v1.WatchRequest.target:type_name -> pith.v1.Target
-	82, // 17: pith.v1.WatchEvent.at:type_name -> google.protobuf.Timestamp
-	81, // 18: pith.v1.WatchEvent.body:type_name -> pith.v1.Body
-	76, // 19: pith.v1.WatchEvent.waited:type_name -> google.protobuf.Duration
-	76, // 20: pith.v1.WatchEvent.took:type_name -> google.protobuf.Duration
-	76, // 21: pith.v1.BlockRequest.expires_in:type_name -> google.protobuf.Duration
+	78, // 16: pith.v1.WatchRequest.target:type_name -> pith.v1.Target
+	83, // 17: pith.v1.WatchEvent.at:type_name -> google.protobuf.Timestamp
+	82, // 18: pith.v1.WatchEvent.body:type_name -> pith.v1.Body
+	77, // 19: pith.v1.WatchEvent.waited:type_name -> google.protobuf.Duration
+	77, // 20: pith.v1.WatchEvent.took:type_name -> google.protobuf.Duration
+	77, // 21: pith.v1.BlockRequest.expires_in:type_name -> google.protobuf.Duration
 	31, // 22: pith.v1.BlockResult.block:type_name -> pith.v1.BlockInfo
-	82, // 23: pith.v1.BlockInfo.until:type_name -> google.protobuf.Timestamp
-	82, // 24: pith.v1.BlockInfo.set_at:type_name -> google.protobuf.Timestamp
+	83, // 23: pith.v1.BlockInfo.until:type_name -> google.protobuf.Timestamp
+	83, // 24: pith.v1.BlockInfo.set_at:type_name -> google.protobuf.Timestamp
 	31, // 25: pith.v1.BlockPage.blocks:type_name -> pith.v1.BlockInfo
 	35, // 26: pith.v1.ListGatewaysResponse.gateways:type_name -> pith.v1.GatewayStatus
-	76, // 27: pith.v1.GatewayStatus.uptime:type_name -> google.protobuf.Duration
-	76, // 28: pith.v1.GatewayStatus.event_loop_lag:type_name -> google.protobuf.Duration
+	77, // 27: pith.v1.GatewayStatus.uptime:type_name -> google.protobuf.Duration
+	77, // 28: pith.v1.GatewayStatus.event_loop_lag:type_name -> google.protobuf.Duration
 	38, // 29: pith.v1.ListBackendsResponse.backends:type_name -> pith.v1.BackendStatus
 	68, // 30: pith.v1.BackendStatus.outcomes:type_name -> pith.v1.BackendStatus.OutcomesEntry
 	39, // 31: pith.v1.BackendStatus.latency:type_name -> pith.v1.Latency
 	40, // 32: pith.v1.BackendStatus.last_failure:type_name -> pith.v1.CallFailure
 	41, // 33: pith.v1.BackendStatus.addresses:type_name -> pith.v1.AddressStatus
-	82, // 34: pith.v1.CallFailure.at:type_name -> google.protobuf.Timestamp
+	83, // 34: pith.v1.CallFailure.at:type_name -> google.protobuf.Timestamp
 	44, // 35: pith.v1.ListRoutesResponse.routes:type_name -> pith.v1.RouteStatus
-	76, // 36: pith.v1.ListRoutesResponse.counted_for:type_name -> google.protobuf.Duration
+	77, // 36: pith.v1.ListRoutesResponse.counted_for:type_name -> google.protobuf.Duration
 	69, // 37: pith.v1.RouteStatus.outcomes:type_name -> pith.v1.RouteStatus.OutcomesEntry
 	39, // 38: pith.v1.RouteStatus.latency:type_name -> pith.v1.Latency
-	82, // 39: pith.v1.History.start:type_name -> google.protobuf.Timestamp
-	76, // 40: pith.v1.History.step:type_name -> google.protobuf.Duration
+	83, // 39: pith.v1.History.start:type_name -> google.protobuf.Timestamp
+	77, // 40: pith.v1.History.step:type_name -> google.protobuf.Duration
 	70, // 41: pith.v1.History.series:type_name -> pith.v1.History.Series
-	82, // 42: pith.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	83, // 42: pith.v1.LogLine.time:type_name -> google.protobuf.Timestamp
 	48, // 43: pith.v1.LogPage.lines:type_name -> pith.v1.LogLine
 	52, // 44: pith.v1.WhyResponse.failures:type_name -> pith.v1.FailureRecord
-	82, // 45: pith.v1.FailureRecord.at:type_name -> google.protobuf.Timestamp
-	76, // 46: pith.v1.FailureRecord.waited:type_name -> google.protobuf.Duration
-	76, // 47: pith.v1.FailureRecord.took:type_name -> google.protobuf.Duration
-	76, // 48: pith.v1.SetLogLevelRequest.expires_in:type_name -> google.protobuf.Duration
-	76, // 49: pith.v1.ProfileRequest.duration:type_name -> google.protobuf.Duration
+	83, // 45: pith.v1.FailureRecord.at:type_name -> google.protobuf.Timestamp
+	77, // 46: pith.v1.FailureRecord.waited:type_name -> google.protobuf.Duration
+	77, // 47: pith.v1.FailureRecord.took:type_name -> google.protobuf.Duration
+	77, // 48: pith.v1.SetLogLevelRequest.expires_in:type_name -> google.protobuf.Duration
+	77, // 49: pith.v1.ProfileRequest.duration:type_name -> google.protobuf.Duration
 	71, // 50: pith.v1.Info.backends:type_name -> pith.v1.Info.BackendInfo
-	76, // 51: pith.v1.Info.uptime:type_name -> google.protobuf.Duration
-	82, // 52: pith.v1.Info.log_level_until:type_name -> google.protobuf.Timestamp
-	72, // 53: pith.v1.Playground.listeners:type_name -> pith.v1.Playground.Listener
-	73, // 54: pith.v1.Playground.rules:type_name -> pith.v1.Playground.Rule
-	65, // 55: pith.v1.GetPresenceResponse.PresenceEntry.value:type_name -> pith.v1.GetPresenceResponse.Presence
-	66, // 56: pith.v1.GetPresenceResponse.Presence.entries:type_name -> pith.v1.GetPresenceResponse.Entry
-	82, // 57: pith.v1.GetPresenceResponse.Entry.bound_at:type_name -> google.protobuf.Timestamp
-	82, // 58: pith.v1.MaintenanceState.Maintenance.since:type_name -> google.protobuf.Timestamp
-	74, // 59: pith.v1.Playground.Rule.examples:type_name -> pith.v1.Playground.Example
-	0,  // 60: pith.v1.Control.Push:input_type -> pith.v1.PushRequest
-	0,  // 61: pith.v1.Control.PushMany:input_type -> pith.v1.PushRequest
-	1,  // 62: pith.v1.Control.Kick:input_type -> pith.v1.KickRequest
-	3,  // 63: pith.v1.Control.Bind:input_type -> pith.v1.BindRequest
-	4,  // 64: pith.v1.Control.Unbind:input_type -> pith.v1.UnbindRequest
-	5,  // 65: pith.v1.Control.SetData:input_type -> pith.v1.SetDataRequest
-	6,  // 66: pith.v1.Control.Join:input_type -> pith.v1.GroupRequest
-	6,  // 67: pith.v1.Control.Leave:input_type -> pith.v1.GroupRequest
-	8,  // 68: pith.v1.Control.GetSession:input_type -> pith.v1.GetSessionRequest
-	9,  // 69: pith.v1.Control.ListSessions:input_type -> pith.v1.ListSessionsRequest
-	12, // 70: pith.v1.Control.GetPresence:input_type -> pith.v1.GetPresenceRequest
-	14, // 71: pith.v1.Control.ListGroups:input_type -> pith.v1.ListGroupsRequest
-	24, // 72: pith.v1.Control.Watch:input_type -> pith.v1.WatchRequest
-	26, // 73: pith.v1.Control.Block:input_type -> pith.v1.BlockRequest
-	28, // 74: pith.v1.Control.Unblock:input_type -> pith.v1.UnblockRequest
-	30, // 75: pith.v1.Control.ListBlocks:input_type -> pith.v1.ListBlocksRequest
-	33, // 76: pith.v1.Control.ListGateways:input_type -> pith.v1.ListGatewaysRequest
-	36, // 77: pith.v1.Control.ListBackends:input_type -> pith.v1.ListBackendsRequest
-	42, // 78: pith.v1.Control.ListRoutes:input_type -> pith.v1.ListRoutesRequest
-	45, // 79: pith.v1.Control.GetHistory:input_type -> pith.v1.GetHistoryRequest
-	47, // 80: pith.v1.Control.WatchLog:input_type -> pith.v1.WatchLogRequest
-	50, // 81: pith.v1.Control.Why:input_type -> pith.v1.WhyRequest
-	16, // 82: pith.v1.Control.Call:input_type -> pith.v1.CallRequest
-	17, // 83: pith.v1.Control.ExplainRoute:input_type -> pith.v1.ExplainRouteRequest
-	19, // 84: pith.v1.Control.Drain:input_type -> pith.v1.DrainRequest
-	21, // 85: pith.v1.Control.SetMaintenance:input_type -> pith.v1.SetMaintenanceRequest
-	22, // 86: pith.v1.Control.GetMaintenance:input_type -> pith.v1.GetMaintenanceRequest
-	53, // 87: pith.v1.Control.SetLogLevel:input_type -> pith.v1.SetLogLevelRequest
-	54, // 88: pith.v1.Control.Profile:input_type -> pith.v1.ProfileRequest
-	56, // 89: pith.v1.Control.Reload:input_type -> pith.v1.ReloadRequest
-	58, // 90: pith.v1.Control.GetConfig:input_type -> pith.v1.GetConfigRequest
-	60, // 91: pith.v1.Control.GetInfo:input_type -> pith.v1.GetInfoRequest
-	62, // 92: pith.v1.Control.GetPlayground:input_type -> pith.v1.GetPlaygroundRequest
-	83, // 93: pith.v1.Control.Push:output_type -> pith.v1.PushResult
-	83, // 94: pith.v1.Control.PushMany:output_type -> pith.v1.PushResult
-	2,  // 95: pith.v1.Control.Kick:output_type -> pith.v1.KickResult
-	80, // 96: pith.v1.Control.Bind:output_type -> pith.v1.Session
-	80, // 97: pith.v1.Control.Unbind:output_type -> pith.v1.Session
-	80, // 98: pith.v1.Control.SetData:output_type -> pith.v1.Session
-	7,  // 99: pith.v1.Control.Join:output_type -> pith.v1.GroupResult
-	7,  // 100: pith.v1.Control.Leave:output_type -> pith.v1.GroupResult
-	80, // 101: pith.v1.Control.GetSession:output_type -> pith.v1.Session
-	80, // 102: pith.v1.Control.ListSessions:output_type -> pith.v1.Session
-	13, // 103: pith.v1.Control.GetPresence:output_type -> pith.v1.GetPresenceResponse
-	15, // 104: pith.v1.Control.ListGroups:output_type -> pith.v1.Group
-	25, // 105: pith.v1.Control.Watch:output_type -> pith.v1.WatchEvent
-	27, // 106: pith.v1.Control.Block:output_type -> pith.v1.BlockResult
-	29, // 107: pith.v1.Control.Unblock:output_type -> pith.v1.UnblockResult
-	31, // 108: pith.v1.Control.ListBlocks:output_type -> pith.v1.BlockInfo
-	34, // 109: pith.v1.Control.ListGateways:output_type -> pith.v1.ListGatewaysResponse
-	37, // 110: pith.v1.Control.ListBackends:output_type -> pith.v1.ListBackendsResponse
-	43, // 111: pith.v1.Control.ListRoutes:output_type -> pith.v1.ListRoutesResponse
-	46, // 112: pith.v1.Control.GetHistory:output_type -> pith.v1.History
-	48, // 113: pith.v1.Control.WatchLog:output_type -> pith.v1.LogLine
-	51, // 114: pith.v1.Control.Why:output_type -> pith.v1.WhyResponse
-	84, // 115: pith.v1.Control.Call:output_type -> pith.v1.Reply
-	18, // 116: pith.v1.Control.ExplainRoute:output_type -> pith.v1.ExplainRouteResponse
-	20, // 117: pith.v1.Control.Drain:output_type -> pith.v1.DrainProgress
-	23, // 118: pith.v1.Control.SetMaintenance:output_type -> pith.v1.MaintenanceState
-	23, // 119: pith.v1.Control.GetMaintenance:output_type -> pith.v1.MaintenanceState
-	61, // 120: pith.v1.Control.SetLogLevel:output_type -> pith.v1.Info
-	55, // 121: pith.v1.Control.Profile:output_type -> pith.v1.ProfilePiece
-	57, // 122: pith.v1.Control.Reload:output_type -> pith.v1.ReloadResponse
-	59, // 123: pith.v1.Control.GetConfig:output_type -> pith.v1.GetConfigResponse
-	61, // 124: pith.v1.Control.GetInfo:output_type -> pith.v1.Info
-	63, // 125: pith.v1.Control.GetPlayground:output_type -> pith.v1.Playground
-	93, // [93:126] is the sub-list for method output_type
-	60, // [60:93] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	77, // 51: pith.v1.Info.uptime:type_name -> google.protobuf.Duration
+	83, // 52: pith.v1.Info.log_level_until:type_name -> google.protobuf.Timestamp
+	72, // 53: pith.v1.Info.workers:type_name -> pith.v1.Info.WorkerInfo
+	73, // 54: pith.v1.Playground.listeners:type_name -> pith.v1.Playground.Listener
+	74, // 55: pith.v1.Playground.rules:type_name -> pith.v1.Playground.Rule
+	65, // 56: pith.v1.GetPresenceResponse.PresenceEntry.value:type_name -> pith.v1.GetPresenceResponse.Presence
+	66, // 57: pith.v1.GetPresenceResponse.Presence.entries:type_name -> pith.v1.GetPresenceResponse.Entry
+	83, // 58: pith.v1.GetPresenceResponse.Entry.bound_at:type_name -> google.protobuf.Timestamp
+	83, // 59: pith.v1.MaintenanceState.Maintenance.since:type_name -> google.protobuf.Timestamp
+	75, // 60: pith.v1.Playground.Rule.examples:type_name -> pith.v1.Playground.Example
+	0,  // 61: pith.v1.Control.Push:input_type -> pith.v1.PushRequest
+	0,  // 62: pith.v1.Control.PushMany:input_type -> pith.v1.PushRequest
+	1,  // 63: pith.v1.Control.Kick:input_type -> pith.v1.KickRequest
+	3,  // 64: pith.v1.Control.Bind:input_type -> pith.v1.BindRequest
+	4,  // 65: pith.v1.Control.Unbind:input_type -> pith.v1.UnbindRequest
+	5,  // 66: pith.v1.Control.SetData:input_type -> pith.v1.SetDataRequest
+	6,  // 67: pith.v1.Control.Join:input_type -> pith.v1.GroupRequest
+	6,  // 68: pith.v1.Control.Leave:input_type -> pith.v1.GroupRequest
+	8,  // 69: pith.v1.Control.GetSession:input_type -> pith.v1.GetSessionRequest
+	9,  // 70: pith.v1.Control.ListSessions:input_type -> pith.v1.ListSessionsRequest
+	12, // 71: pith.v1.Control.GetPresence:input_type -> pith.v1.GetPresenceRequest
+	14, // 72: pith.v1.Control.ListGroups:input_type -> pith.v1.ListGroupsRequest
+	24, // 73: pith.v1.Control.Watch:input_type -> pith.v1.WatchRequest
+	26, // 74: pith.v1.Control.Block:input_type -> pith.v1.BlockRequest
+	28, // 75: pith.v1.Control.Unblock:input_type -> pith.v1.UnblockRequest
+	30, // 76: pith.v1.Control.ListBlocks:input_type -> pith.v1.ListBlocksRequest
+	33, // 77: pith.v1.Control.ListGateways:input_type -> pith.v1.ListGatewaysRequest
+	36, // 78: pith.v1.Control.ListBackends:input_type -> pith.v1.ListBackendsRequest
+	42, // 79: pith.v1.Control.ListRoutes:input_type -> pith.v1.ListRoutesRequest
+	45, // 80: pith.v1.Control.GetHistory:input_type -> pith.v1.GetHistoryRequest
+	47, // 81: pith.v1.Control.WatchLog:input_type -> pith.v1.WatchLogRequest
+	50, // 82: pith.v1.Control.Why:input_type -> pith.v1.WhyRequest
+	16, // 83: pith.v1.Control.Call:input_type -> pith.v1.CallRequest
+	17, // 84: pith.v1.Control.ExplainRoute:input_type -> pith.v1.ExplainRouteRequest
+	19, // 85: pith.v1.Control.Drain:input_type -> pith.v1.DrainRequest
+	21, // 86: pith.v1.Control.SetMaintenance:input_type -> pith.v1.SetMaintenanceRequest
+	22, // 87: pith.v1.Control.GetMaintenance:input_type -> pith.v1.GetMaintenanceRequest
+	53, // 88: pith.v1.Control.SetLogLevel:input_type -> pith.v1.SetLogLevelRequest
+	54, // 89: pith.v1.Control.Profile:input_type -> pith.v1.ProfileRequest
+	56, // 90: pith.v1.Control.Reload:input_type -> pith.v1.ReloadRequest
+	58, // 91: pith.v1.Control.GetConfig:input_type -> pith.v1.GetConfigRequest
+	60, // 92: pith.v1.Control.GetInfo:input_type -> pith.v1.GetInfoRequest
+	62, // 93: pith.v1.Control.GetPlayground:input_type -> pith.v1.GetPlaygroundRequest
+	84, // 94: pith.v1.Control.Push:output_type -> pith.v1.PushResult
+	84, // 95: pith.v1.Control.PushMany:output_type -> pith.v1.PushResult
+	2,  // 96: pith.v1.Control.Kick:output_type -> pith.v1.KickResult
+	81, // 97: pith.v1.Control.Bind:output_type -> pith.v1.Session
+	81, // 98: pith.v1.Control.Unbind:output_type -> pith.v1.Session
+	81, // 99: pith.v1.Control.SetData:output_type -> pith.v1.Session
+	7,  // 100: pith.v1.Control.Join:output_type -> pith.v1.GroupResult
+	7,  // 101: pith.v1.Control.Leave:output_type -> pith.v1.GroupResult
+	81, // 102: pith.v1.Control.GetSession:output_type -> pith.v1.Session
+	81, // 103: pith.v1.Control.ListSessions:output_type -> pith.v1.Session
+	13, // 104: pith.v1.Control.GetPresence:output_type -> pith.v1.GetPresenceResponse
+	15, // 105: pith.v1.Control.ListGroups:output_type -> pith.v1.Group
+	25, // 106: pith.v1.Control.Watch:output_type -> pith.v1.WatchEvent
+	27, // 107: pith.v1.Control.Block:output_type -> pith.v1.BlockResult
+	29, // 108: pith.v1.Control.Unblock:output_type -> pith.v1.UnblockResult
+	31, // 109: pith.v1.Control.ListBlocks:output_type -> pith.v1.BlockInfo
+	34, // 110: pith.v1.Control.ListGateways:output_type -> pith.v1.ListGatewaysResponse
+	37, // 111: pith.v1.Control.ListBackends:output_type -> pith.v1.ListBackendsResponse
+	43, // 112: pith.v1.Control.ListRoutes:output_type -> pith.v1.ListRoutesResponse
+	46, // 113: pith.v1.Control.GetHistory:output_type -> pith.v1.History
+	48, // 114: pith.v1.Control.WatchLog:output_type -> pith.v1.LogLine
+	51, // 115: pith.v1.Control.Why:output_type -> pith.v1.WhyResponse
+	85, // 116: pith.v1.Control.Call:output_type -> pith.v1.Reply
+	18, // 117: pith.v1.Control.ExplainRoute:output_type -> pith.v1.ExplainRouteResponse
+	20, // 118: pith.v1.Control.Drain:output_type -> pith.v1.DrainProgress
+	23, // 119: pith.v1.Control.SetMaintenance:output_type -> pith.v1.MaintenanceState
+	23, // 120: pith.v1.Control.GetMaintenance:output_type -> pith.v1.MaintenanceState
+	61, // 121: pith.v1.Control.SetLogLevel:output_type -> pith.v1.Info
+	55, // 122: pith.v1.Control.Profile:output_type -> pith.v1.ProfilePiece
+	57, // 123: pith.v1.Control.Reload:output_type -> pith.v1.ReloadResponse
+	59, // 124: pith.v1.Control.GetConfig:output_type -> pith.v1.GetConfigResponse
+	61, // 125: pith.v1.Control.GetInfo:output_type -> pith.v1.Info
+	63, // 126: pith.v1.Control.GetPlayground:output_type -> pith.v1.Playground
+	94, // [94:127] is the sub-list for method output_type
+	61, // [61:94] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_pith_v1_control_proto_init() }
@@ -5769,7 +5883,7 @@ func file_pith_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pith_v1_control_proto_rawDesc), len(file_pith_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   75,
+			NumMessages:   76,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

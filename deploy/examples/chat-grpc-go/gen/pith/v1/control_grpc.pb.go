@@ -116,7 +116,8 @@ type ControlClient interface {
 	// have ended too, and 4,096 in all. Waits at most 250 ms.
 	Why(ctx context.Context, in *WhyRequest, opts ...grpc.CallOption) (*WhyResponse, error)
 	// Relays a request as if the session had sent it, and returns the backend's answer to the caller, not to the client.
-	// Changes and pushes that come with the answer take effect as usual. The gateway must hold the session.
+	// Changes and pushes that come with the answer take effect as usual. The gateway, or a worker beside it, must hold the
+	// session.
 	Call(ctx context.Context, in *CallRequest, opts ...grpc.CallOption) (*Reply, error)
 	// Which rule and backend a route would reach, and why. Contacts no backend.
 	ExplainRoute(ctx context.Context, in *ExplainRouteRequest, opts ...grpc.CallOption) (*ExplainRouteResponse, error)
@@ -130,12 +131,13 @@ type ControlClient interface {
 	GetMaintenance(ctx context.Context, in *GetMaintenanceRequest, opts ...grpc.CallOption) (*MaintenanceState, error)
 	// Changes the log level: for a time, or until a reload changes log.level or the gateway ends.
 	SetLogLevel(ctx context.Context, in *SetLogLevelRequest, opts ...grpc.CallOption) (*Info, error)
-	// Profiles the gateway's process for a bounded time, and gives the profile in pieces. One at a time.
+	// Profiles the gateway's process, or that of another worker, for a bounded time, and gives the profile in pieces. One at
+	// a time.
 	// Not over NATS.
 	Profile(ctx context.Context, in *ProfileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ProfilePiece], error)
 	// Reads the configuration again and applies it: all of what has changed, or nothing. No session is touched.
 	Reload(ctx context.Context, in *ReloadRequest, opts ...grpc.CallOption) (*ReloadResponse, error)
-	// The configuration in effect, secrets masked.
+	// The configuration in effect, secrets masked; that of all workers.
 	GetConfig(ctx context.Context, in *GetConfigRequest, opts ...grpc.CallOption) (*GetConfigResponse, error)
 	// What this gateway is, and its state and load.
 	GetInfo(ctx context.Context, in *GetInfoRequest, opts ...grpc.CallOption) (*Info, error)
@@ -607,7 +609,8 @@ type ControlServer interface {
 	// have ended too, and 4,096 in all. Waits at most 250 ms.
 	Why(context.Context, *WhyRequest) (*WhyResponse, error)
 	// Relays a request as if the session had sent it, and returns the backend's answer to the caller, not to the client.
-	// Changes and pushes that come with the answer take effect as usual. The gateway must hold the session.
+	// Changes and pushes that come with the answer take effect as usual. The gateway, or a worker beside it, must hold the
+	// session.
 	Call(context.Context, *CallRequest) (*Reply, error)
 	// Which rule and backend a route would reach, and why. Contacts no backend.
 	ExplainRoute(context.Context, *ExplainRouteRequest) (*ExplainRouteResponse, error)
@@ -621,12 +624,13 @@ type ControlServer interface {
 	GetMaintenance(context.Context, *GetMaintenanceRequest) (*MaintenanceState, error)
 	// Changes the log level: for a time, or until a reload changes log.level or the gateway ends.
 	SetLogLevel(context.Context, *SetLogLevelRequest) (*Info, error)
-	// Profiles the gateway's process for a bounded time, and gives the profile in pieces. One at a time.
+	// Profiles the gateway's process, or that of another worker, for a bounded time, and gives the profile in pieces. One at
+	// a time.
 	// Not over NATS.
 	Profile(*ProfileRequest, grpc.ServerStreamingServer[ProfilePiece]) error
 	// Reads the configuration again and applies it: all of what has changed, or nothing. No session is touched.
 	Reload(context.Context, *ReloadRequest) (*ReloadResponse, error)
-	// The configuration in effect, secrets masked.
+	// The configuration in effect, secrets masked; that of all workers.
 	GetConfig(context.Context, *GetConfigRequest) (*GetConfigResponse, error)
 	// What this gateway is, and its state and load.
 	GetInfo(context.Context, *GetInfoRequest) (*Info, error)
