@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants audit test test-all consul-test tutorial oracle border border-crowds fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-method bench-peers bench-stall bench-many bench-memory bench-observability event-stream keep-stream image-test chart-test cluster-test proxy-test observability-test dashboard manifests docs pictures web web-test image tarball release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants audit test test-all consul-test tutorial oracle border border-crowds fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-method bench-peers bench-stall bench-many bench-memory bench-connections bench-observability event-stream keep-stream image-test chart-test cluster-test proxy-test observability-test dashboard manifests docs pictures web web-test image tarball release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -208,6 +208,9 @@ bench-many: setup ## measure pushes to many of N clients (N=15000), and their su
 
 bench-memory: setup ## measure memory at rest and per idle session, start and reload; ONLY=rest,idle,hostile,reload, N=5000,18000
 	@node test/bench/memory.ts
+
+bench-connections: setup ## measure 18,000 idle sessions in one process and in each of several workers, messages at 18,000, and how connections spread; ONLY=one,workers,message,spread, N=18000, WORKERS=4
+	@node test/bench/connections.ts
 
 bench-observability: setup ## measure what traces, metrics, a watch and an open console cost per message: ROUNDS=30 ONLY=traces,console; twenty minutes, needs a quiet machine
 	@node test/bench/observability.ts

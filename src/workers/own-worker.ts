@@ -32,8 +32,8 @@ import {
   type ToWorker,
 } from './words.ts';
 
-/** Between two looks at what the parent should know. */
-const STATUS_MS = 200;
+/** Between two looks at what the parent should know: by it newcomers are handed out, while many come and go. */
+const STATUS_MS = 50;
 /** It is told as often as this though nothing has changed: a sign of life. */
 const ALIVE_MS = 1_000;
 /** How long it waits for a port: at the start until all workers are there. */

@@ -13,8 +13,10 @@ export type IdleOrder =
       readonly secure: boolean;
       /** Each sends one in this time; they are spread over it. */
       readonly heartbeatMs: number;
+      /** The address that they come from, one of 127.0.0.0/8; absent: as the machine likes. */
+      readonly from?: string;
     }
-  /** The first `count` ask one request after the other, for so long. */
+  /** `count` requests are always in flight, from one client after the other, for so long. */
   | { readonly do: 'load'; readonly count: number; readonly ms: number }
   /** Connections that send `bytes` of a handshake, never its end, and stay until all of them have. */
   | {
@@ -23,6 +25,10 @@ export type IdleOrder =
       readonly count: number;
       readonly bytes: number;
     }
+  /** So many requests a second, from one client after the other, whether or not they are answered, for so long. */
+  | { readonly do: 'rate'; readonly perSecond: number; readonly ms: number }
+  /** So many, the oldest, are replaced by others. */
+  | { readonly do: 'churn'; readonly port: number; readonly count: number }
   | { readonly do: 'close' };
 
 export type IdleCount = {
@@ -36,6 +42,8 @@ const AT_ONCE = 100;
 const UPGRADE =
   'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
   'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n';
+/** Between two bursts of requests at a rate. */
+const TICK_MS = 10;
 /** Of a response, behind the heads of frame and packet. */
 const RESPONSE_BYTE = 4;
 const LARGE = 126;
@@ -61,23 +69,26 @@ let active = 0;
 let ended = 0;
 let answers = 0;
 let isLoading = false;
+let asked = 0;
 const sockets: net.Socket[] = [];
 
-function open(port: number, secure: boolean): net.Socket {
-  const where = { port, host: '127.0.0.1' };
+function open(port: number, secure: boolean, from?: string): net.Socket {
+  const where = { port, host: '127.0.0.1', ...(from !== undefined && { localAddress: from }) };
   const socket = secure ? tls.connect({ ...where, rejectUnauthorized: false }) : net.connect(where);
   sockets.push(socket);
   socket.setNoDelay(true);
   socket.on('error', () => {});
   socket.on('close', () => {
     ended++;
+    const at = sockets.indexOf(socket);
+    if (at !== -1) sockets.splice(at, 1);
   });
   socket.write(UPGRADE);
   return socket;
 }
 
-function join(port: number, secure: boolean): Promise<void> {
-  const socket = open(port, secure);
+function join(port: number, secure: boolean, from?: string): Promise<void> {
+  const socket = open(port, secure, from);
   return new Promise((resolve, reject) => {
     socket.once('close', () => {
       reject(new Error('a connection was refused'));
@@ -92,7 +103,7 @@ function join(port: number, secure: boolean): Promise<void> {
           const [, length, , , , , kind] = chunk;
           if (length! < LARGE && kind === RESPONSE_BYTE) {
             answers++;
-            if (isLoading) socket.write(REQUEST);
+            if (isLoading) askNext();
           }
         });
       });
@@ -105,7 +116,7 @@ async function joinAll(order: Extract<IdleOrder, { do: 'connect' }>): Promise<vo
   const some = async (): Promise<void> => {
     while (begun < order.count) {
       begun++;
-      await join(order.port, order.secure);
+      await join(order.port, order.secure, order.from);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, some));
@@ -123,9 +134,26 @@ function beatAll(everyMs: number): void {
   }, tickMs).unref();
 }
 
+function askNext(): void {
+  sockets[asked++ % sockets.length]?.write(REQUEST);
+}
+
+async function rate(perSecond: number, ms: number): Promise<void> {
+  const begun = performance.now();
+  for (let sent = 0, at = 0; at < ms; at = performance.now() - begun) {
+    for (const due = (at * perSecond) / 1e3; sent < due; sent++) askNext();
+    await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+  }
+}
+
+async function churn(port: number, count: number): Promise<void> {
+  for (const socket of sockets.splice(0, count)) socket.destroy();
+  await Promise.all(Array.from({ length: count }, () => join(port, false)));
+}
+
 async function load(count: number, ms: number): Promise<void> {
   isLoading = true;
-  for (const socket of sockets.slice(0, count)) socket.write(REQUEST);
+  for (let i = 0; i < count; i++) askNext();
   await new Promise((resolve) => setTimeout(resolve, ms));
   isLoading = false;
 }
@@ -176,6 +204,8 @@ process.on('disconnect', () => process.exit(0));
 async function obey(order: IdleOrder): Promise<void> {
   if (order.do === 'connect') await joinAll(order);
   else if (order.do === 'load') await load(order.count, order.ms);
+  else if (order.do === 'rate') await rate(order.perSecond, order.ms);
+  else if (order.do === 'churn') await churn(order.port, order.count);
   else if (order.do === 'hostile') await attack(order);
   else for (const socket of sockets.splice(0)) socket.destroy();
 }

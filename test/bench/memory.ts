@@ -6,19 +6,10 @@
  * and the image run; `source` is this tree. ONLY=rest,idle,hostile,reload runs a part; N=5000,18000 are the crowds;
  * ENV="MALLOC_ARENA_MAX=2" is put into the environment of the gateways.
  */
-import { type ChildProcess, execFileSync, fork, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { loadavg, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { execFileSync } from 'node:child_process';
 
 import { Authority, SecretFolder } from '../support/tls.ts';
-import type { IdleCount, IdleOrder } from './idle-crowd.ts';
-
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const PROGRAMS = { source: 'src/main.ts', packed: 'dist/pith.js' } as const;
-type Program = keyof typeof PROGRAMS;
+import { cpuNs, Crowd, load, median, ROOT, row, Server, wait } from './served.ts';
 
 const AIMS = { restMib: 85, sessionKb: 10, startMs: 300, reloadMs: 50, heartbeatUs: 2 };
 const ROUNDS = 5;
@@ -40,12 +31,6 @@ const RELOAD_SESSIONS = 10_000;
 
 const PARTS = (process.env['ONLY'] ?? 'rest,idle,hostile,reload').split(',');
 const CROWDS = (process.env['N'] ?? '5000,18000').split(',').map(Number);
-const ENV = Object.fromEntries(
-  (process.env['ENV'] ?? '')
-    .split(' ')
-    .filter(Boolean)
-    .map((pair) => pair.split('=') as [string, string]),
-);
 
 const BASE = `health: { listen: 127.0.0.1:0 }
 control: { listen: 127.0.0.1:0 }
@@ -61,113 +46,6 @@ const REPLY =
 const LINK =
   'backends: { far: { grpc: "127.0.0.1:1" } }\nroutes: [{ match: "area.>", backend: far }]\n';
 const PLAIN = 'listen: [{ url: "ws://127.0.0.1:0" }]\n';
-
-class Server implements AsyncDisposable {
-  readonly pid: number;
-  readonly #child: ChildProcess;
-  readonly #folder: string;
-  #output = '';
-  /** From before the process until it listens. */
-  readyMs = 0;
-  /** Of all threads until then. */
-  readyCpuMs = 0;
-
-  private constructor(child: ChildProcess, folder: string) {
-    this.#child = child;
-    this.#folder = folder;
-    this.pid = child.pid!;
-    child.stdout!.setEncoding('utf8').on('data', (text: string) => {
-      this.#output += text;
-    });
-  }
-
-  static async start(program: Program, yaml: string): Promise<Server> {
-    const folder = mkdtempSync(join(tmpdir(), 'pith-bench-'));
-    const file = join(folder, 'pith.yaml');
-    writeFileSync(file, yaml);
-    const begun = performance.now();
-    const child = spawn(process.execPath, [PROGRAMS[program], 'serve', '--config', file], {
-      cwd: ROOT,
-      env: { ...process.env, ...ENV },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const server = new Server(child, folder);
-    await server.logged('listening');
-    server.readyMs = performance.now() - begun;
-    server.readyCpuMs = cpuNs(server.pid) / 1e6;
-    return server;
-  }
-
-  rewrite(yaml: string): void {
-    writeFileSync(join(this.#folder, 'pith.yaml'), yaml);
-  }
-
-  signal(name: NodeJS.Signals): void {
-    this.#child.kill(name);
-  }
-
-  forget(): void {
-    this.#output = '';
-  }
-
-  async logged(msg: string): Promise<string> {
-    for (;;) {
-      const line = this.#output.split('\n').find((one) => one.endsWith(`"msg":"${msg}"}`));
-      if (line !== undefined) return line;
-      if (this.#child.exitCode !== null) throw new Error(`it has ended:\n${this.#output}`);
-      await once(this.#child.stdout!, 'data');
-    }
-  }
-
-  get port(): number {
-    return Number(/"clients":\["[a-z]+:\/\/[^"]*:(\d+)"/.exec(this.#output)![1]);
-  }
-
-  /** MiB. */
-  get resident(): number {
-    const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
-    return Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill('SIGKILL');
-    if (this.#child.exitCode === null && this.#child.signalCode === null)
-      await once(this.#child, 'exit');
-    rmSync(this.#folder, { recursive: true });
-  }
-}
-
-class Crowd implements Disposable {
-  readonly #child = fork(new URL('idle-crowd.ts', import.meta.url)).on('exit', (code) => {
-    if (code !== 0) throw new Error('the crowd has ended');
-  });
-
-  async ask(order: IdleOrder): Promise<IdleCount> {
-    this.#child.send(order);
-    const [count] = (await once(this.#child, 'message')) as [IdleCount];
-    return count;
-  }
-
-  [Symbol.dispose](): void {
-    this.#child.disconnect();
-  }
-}
-
-/** Nanoseconds on a core, of all threads. */
-function cpuNs(pid: number): number {
-  let total = 0;
-  for (const task of readdirSync(`/proc/${pid}/task`))
-    total += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]);
-  return total;
-}
-
-const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-const median = (all: readonly number[]): number =>
-  all.toSorted((a, b) => a - b)[Math.floor(all.length / 2)]!;
-
-function row(what: string, figure: string, aim = ''): void {
-  console.log(`${what.padEnd(58)} ${figure.padStart(16)}   ${aim}`);
-}
 
 async function atRest(): Promise<void> {
   for (const [name, backend] of [
@@ -295,10 +173,6 @@ async function reload(): Promise<void> {
 }
 
 execFileSync(process.execPath, ['deploy/package/build.mjs', 'pith'], { cwd: ROOT });
-const load = (): string =>
-  loadavg()
-    .map((value) => value.toFixed(1))
-    .join(' ');
 console.log(`Node ${process.version}, load ${load()} at the start\n`);
 if (PARTS.includes('rest')) await atRest();
 if (PARTS.includes('idle')) await idle();
