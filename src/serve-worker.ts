@@ -12,6 +12,7 @@ import { begin, exitAfter, fail, makeGateway, openLog, resources, startOrFail } 
 import type { Signals } from './signals.ts';
 import { TakeOver } from './takeover/take-over.ts';
 import type { Log } from './telemetry/log.ts';
+import type { RecentLines } from './telemetry/recent-lines.ts';
 import { OwnWorker } from './workers/own-worker.ts';
 import type { Begin, ReloadAsk, Status } from './workers/words.ts';
 
@@ -65,7 +66,7 @@ export async function serveAsWorker(signals: Signals, version: string): Promise<
       worker.config = whole;
     },
   };
-  obeyParent({ signals, gateway, worker, log, from }, reloads);
+  obeyParent({ signals, gateway, worker, ...logging, from }, reloads);
   worker.report(() => ({ ...statusOf(gateway), version }));
   exitAfter(gateway, logging);
   await startOrFail(gateway, config, log);
@@ -112,6 +113,7 @@ type WorkerParts = {
   readonly gateway: Gateway;
   readonly worker: OwnWorker;
   readonly log: Log;
+  readonly recentLines: RecentLines;
   /** null: it has not taken over from anyone. */
   readonly from: TakeOver | null;
 };
@@ -119,7 +121,10 @@ type WorkerParts = {
 /** Is told of each reload: before it is read, and once it is applied. */
 type Reloads = { asked(ask: ReloadAsk): void; applied(): void };
 
-function obeyParent({ signals, gateway, worker, log, from }: WorkerParts, reloads: Reloads): void {
+function obeyParent(
+  { signals, gateway, worker, log, recentLines, from }: WorkerParts,
+  reloads: Reloads,
+): void {
   let isHurried = false;
   const drain = (ask: {
     readonly budgetMs?: number | undefined;
@@ -162,6 +167,9 @@ function obeyParent({ signals, gateway, worker, log, from }: WorkerParts, reload
       inBackground(gateway.takeover.shutdown.leave(), () => {});
     },
     metrics: () => gateway.metrics.samples(),
+    keepLines: (lines) => {
+      for (const line of lines) recentLines.add(line);
+    },
     setLogLevel: ({ level, lastsMs }) => {
       gateway.setLogLevel(level, lastsMs);
     },

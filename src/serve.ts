@@ -137,12 +137,12 @@ async function serveByWorkers(
   workers: number,
   options: ServeOptions & Logging,
 ): Promise<void> {
-  const { signals, supervision, log, sink } = options;
+  const { signals, supervision, log, sink, recentLines } = options;
   const { Parent } = await import('./workers/parent.ts');
   const watched = makeWatched(read.watchedFiles, options);
   const main = process.argv[1]!;
   const parent = new Parent({
-    ...{ config, workers, clock: systemClock, random: systemRandom, log },
+    ...{ config, workers, clock: systemClock, random: systemRandom, log, recentLines },
     readConfig: watched.readConfig,
     own: { choice: options.config, version: options.version },
     fork: () => fork(main, [WORKER], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),

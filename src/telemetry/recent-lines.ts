@@ -27,14 +27,18 @@ export class RecentLines {
   take(line: string): void {
     if (!KEPT.some((start) => line.startsWith(start))) return;
     const { level, time, msg, ...rest } = JSON.parse(line) as Record<string, unknown>;
-    if (this.#lines.length === RECENT_LINES_MAX) this.#lines.shift();
-    this.#lines.push({
-      seq: ++this.#seq,
+    this.add({
       time: String(time),
       level: level === 'error' ? 'error' : 'warn',
       message: cut(String(msg)),
       fields: cut(JSON.stringify(rest)),
     });
+  }
+
+  /** One of another process, too. */
+  add(line: Omit<RecentLine, 'seq'>): void {
+    if (this.#lines.length === RECENT_LINES_MAX) this.#lines.shift();
+    this.#lines.push({ ...line, seq: ++this.#seq });
   }
 
   /** Those that are kept of what came after a number, oldest first. */

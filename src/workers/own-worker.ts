@@ -9,6 +9,7 @@ import type { SharedCount } from '../transport/address-limit.ts';
 import type { Acceptor, Door, MakeAcceptor, PortAddress } from '../transport/acceptor.ts';
 import type { HandedOver } from '../takeover/hand-over.ts';
 import type { Line } from '../takeover/line.ts';
+import type { RecentLine } from '../telemetry/recent-lines.ts';
 import type { Sample } from '../telemetry/samples.ts';
 import { type RawHandle, socketOn } from '../transport/raw-handle.ts';
 import { Channel, type ChannelEnd } from './channel.ts';
@@ -59,6 +60,8 @@ export type Orders = {
   /** It has handed everything over, and is to end. */
   leave(): void;
   metrics(): readonly Sample[];
+  /** Of the parent's log. */
+  keepLines(lines: readonly RecentLine[]): void;
   setLogLevel(ask: LevelAsk): void;
 };
 
@@ -169,6 +172,9 @@ export class OwnWorker implements SharedCount {
       orders.leave();
     });
     this.#channel.onAsk('handOver', () => orders.handOver());
+    this.#channel.onTell('lines', (lines) => {
+      orders.keepLines(lines);
+    });
     this.#channel.onAsk('reload', (ask) => orders.reload(ask));
     this.#channel.onAsk('metrics', () => Promise.resolve(orders.metrics()));
     this.#channel.onAsk('level', (ask) => {

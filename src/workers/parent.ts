@@ -12,6 +12,7 @@ import { errorText } from '../errors.ts';
 import type { Random } from '../random.ts';
 import type { ReadConfig } from '../reload/reload.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { RecentLines } from '../telemetry/recent-lines.ts';
 import { AddressCounts } from './address-counts.ts';
 import { Child, type Place, type WorkerProcess } from './child.ts';
 import { Doors, placeOf } from './doors.ts';
@@ -20,6 +21,7 @@ import { endHung } from './hung.ts';
 import { LostWorkers } from './lost-workers.ts';
 import { MetricsOfAll } from './metrics-of-all.ts';
 import { othersOf, type ReadyOfAll, readyOf } from './of-all.ts';
+import { passLines } from './own-lines.ts';
 import { relayFrom } from './relay-between.ts';
 import { ReloadOfAll } from './reload-all.ts';
 import { StandingOrders } from './standing-orders.ts';
@@ -42,6 +44,8 @@ export type ParentParts = {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Of that log. */
+  readonly recentLines: RecentLines;
   readonly readConfig: ReadConfig;
   /** Of this program, and where its configuration is read. */
   readonly own: Pick<Begin, 'version' | 'choice'>;
@@ -110,11 +114,9 @@ export class Parent {
   /** Begins all workers. */
   start(): void {
     for (const i of this.#places.keys()) this.#begin(i + 1);
-    endHung(
-      this.#parts,
-      () => this.children,
-      () => this.#reload.config.worker_timeout,
-    );
+    const children = (): readonly Child[] => this.children;
+    endHung(this.#parts, children, () => this.#reload.config.worker_timeout);
+    passLines(this.#parts, children);
   }
 
   /** Those that are there. */

@@ -6,6 +6,7 @@ import type { Failure } from '../errors.ts';
 import type { Pause } from '../orders/maintenance.ts';
 import type { HandedOver } from '../takeover/hand-over.ts';
 import type { ProfileKind } from '../telemetry/profiler.ts';
+import type { RecentLine } from '../telemetry/recent-lines.ts';
 import type { Sample } from '../telemetry/samples.ts';
 
 /** The argument that makes a process a worker: `node src/main.ts worker`. */
@@ -131,6 +132,8 @@ export type ToWorker = {
     drained: null;
     /** There are too many connections from the address of the one that was counted under this number. */
     over: { readonly n: number };
+    /** The parent's own, of which this worker tells operators. */
+    lines: readonly RecentLine[];
     /** Maybe with a socket. */
     passed: Passed;
     /** After a takeover: its successor is the worker now, so it is to end. */

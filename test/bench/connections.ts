@@ -100,13 +100,15 @@ async function idle(what: string, yaml: string, crowds: number, secure = false):
 /** Microseconds of CPU for each message at `RATE`, without what the gateway needs for nothing. */
 async function perMessage({ server, crowds: [crowd] }: Joined): Promise<number> {
   const perSecond = RATE * Math.max(1, server.workers.length);
-  const restNs = server.cpuNs;
-  await wait(SLICE_MS);
-  const idleNs = server.cpuNs - restNs;
+  const spent = async <T>(work: Promise<T>): Promise<{ ns: number; ms: number; value: T }> => {
+    const [ns, begun] = [server.cpuNs, performance.now()];
+    const value = await work;
+    return { ns: server.cpuNs - ns, ms: performance.now() - begun, value };
+  };
+  const rest = await spent(wait(SLICE_MS));
   const before = await crowd!.ask({ do: 'rate', perSecond, ms: 0 });
-  const cpu = server.cpuNs;
-  const after = await crowd!.ask({ do: 'rate', perSecond, ms: SLICE_MS });
-  return (server.cpuNs - cpu - idleNs) / 1e3 / (after.answers - before.answers);
+  const { ns, ms, value } = await spent(crowd!.ask({ do: 'rate', perSecond, ms: SLICE_MS }));
+  return (ns - (rest.ns / rest.ms) * ms) / 1e3 / (value.answers - before.answers);
 }
 
 /** The second in terms of the first, measured in turns. */

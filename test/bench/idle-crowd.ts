@@ -25,7 +25,7 @@ export type IdleOrder =
       readonly count: number;
       readonly bytes: number;
     }
-  /** So many requests a second, from one client after the other, whether or not they are answered, for so long. */
+  /** So many requests a second, from one client after the other, for so long; then until all are answered. */
   | { readonly do: 'rate'; readonly perSecond: number; readonly ms: number }
   /** So many, the oldest, are replaced by others. */
   | { readonly do: 'churn'; readonly port: number; readonly count: number }
@@ -44,6 +44,8 @@ const UPGRADE =
   'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n';
 /** Between two bursts of requests at a rate. */
 const TICK_MS = 10;
+/** How long answers may take. */
+const ANSWERED_MS = 10_000;
 /** Of a response, behind the heads of frame and packet. */
 const RESPONSE_BYTE = 4;
 const LARGE = 126;
@@ -140,10 +142,14 @@ function askNext(): void {
 
 async function rate(perSecond: number, ms: number): Promise<void> {
   const begun = performance.now();
+  const before = asked - answers;
   for (let sent = 0, at = 0; at < ms; at = performance.now() - begun) {
     for (const due = (at * perSecond) / 1e3; sent < due; sent++) askNext();
     await new Promise((resolve) => setTimeout(resolve, TICK_MS));
   }
+  const until = performance.now() + ANSWERED_MS;
+  while (asked - answers > before && performance.now() < until)
+    await new Promise((resolve) => setTimeout(resolve, TICK_MS));
 }
 
 async function churn(port: number, count: number): Promise<void> {

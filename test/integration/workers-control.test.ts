@@ -118,6 +118,26 @@ describe('with two workers', () => {
     expect(none).toEqual({ code: 1, output: expect.stringContaining('worker is not one of 1, 2') });
   });
 
+  test('WatchLog has what the parent warns of', async () => {
+    await using served = await serveBy(2, nats);
+    process.kill(workersOf(served)[1]!, 'SIGKILL');
+    const leaving = new AbortController();
+    const { body } = await fetch(`http://127.0.0.1:${served.adminPort}/v1/WatchLog`, {
+      ...{ method: 'POST', body: '{}', signal: leaving.signal },
+    });
+    let text = '';
+    const decoder = new TextDecoder();
+    for await (const chunk of body!) {
+      text += decoder.decode(chunk, { stream: true });
+      if (/"message":"a worker has ended unexpectedly".*\n/.test(text)) break;
+    }
+    leaving.abort();
+    const lines = text.split('\n').slice(0, -1);
+    const all = lines.map((line) => JSON.parse(line) as Json);
+    const crash = all.find(({ message }) => message === 'a worker has ended unexpectedly')!;
+    expect(JSON.parse(crash['fields'] as string)).toMatchObject({ worker: 2, signal: 'SIGKILL' });
+  });
+
   test('SetLogLevel and SetMaintenance for one gateway are for both, and for one that comes later', async () => {
     await using served = await serveBy(2, nats);
     await ask(served, 'SetLogLevel', { level: 'debug' });

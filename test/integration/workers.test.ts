@@ -53,6 +53,30 @@ describe('two workers', () => {
     }
   });
 
+  test('have equal shares, too, after many have come and gone, and after one has lost all', async () => {
+    await using served = await serveBy(2, nats);
+    const shares = (count: number): Promise<unknown> =>
+      eventually(async () => {
+        const all = (await gatewaysOf(served)).filter(({ sessions }) => sessions > 0);
+        const [a = 0, b = 0] = all.map(({ sessions }) => sessions);
+        return a + b === count && Math.abs(a - b) <= count / 10;
+      }, `shares of ${count}`);
+    let clients = await connect(served, 100);
+    for (let i = 0; i < 10; i++) {
+      // Those that stay have come at any time.
+      await closeAll(clients.filter((_, n) => n % 3 === i % 3));
+      clients = clients.filter((_, n) => n % 3 !== i % 3);
+      clients.push(...(await connect(served, 100 - clients.length)));
+    }
+    await shares(100);
+    process.kill(workersOf(served)[0]!, 'SIGKILL');
+    await served.logged('the worker is ready again');
+    clients.push(...(await connect(served, 60)));
+    await eventually(() => clients.some(({ isEnded }) => isEnded), 'the end of some');
+    await shares(clients.filter(({ isEnded }) => !isEnded).length);
+    await closeAll(clients);
+  });
+
   test('say in each line which of them it is', async () => {
     await using served = await serveBy(2, nats);
     const lines = served.log().filter(({ msg }) => msg === 'listening');
