@@ -81,13 +81,13 @@ export class Parent {
   readonly #reload: ReloadOfAll;
   readonly #upgrades: Upgrades;
   readonly #standing: StandingOrders;
+  readonly #there = (): readonly Child[] => this.children;
 
   constructor(parts: ParentParts) {
     const { random, log, workers } = parts;
     this.#parts = parts;
-    const children = (): readonly Child[] => this.children;
-    this.#reload = new ReloadOfAll(parts, children);
-    this.#standing = new StandingOrders(parts.clock, children, () => this.#reload.config);
+    this.#reload = new ReloadOfAll(parts, this.#there);
+    this.#standing = new StandingOrders(parts.clock, this.#there, () => this.#reload.config);
     const ended = Promise.withResolvers<number>();
     const ready = Promise.withResolvers<ReadyOfAll>();
     this.ended = ended.promise;
@@ -114,9 +114,8 @@ export class Parent {
   /** Begins all workers. */
   start(): void {
     for (const i of this.#places.keys()) this.#begin(i + 1);
-    const children = (): readonly Child[] => this.children;
-    endHung(this.#parts, children, () => this.#reload.config.worker_timeout);
-    passLines(this.#parts, children);
+    endHung(this.#parts, this.#there, () => this.#reload.config.worker_timeout);
+    passLines(this.#parts, this.#there);
   }
 
   /** Those that are there. */
@@ -167,11 +166,7 @@ export class Parent {
     channel.onAsk('metrics', (own) => this.#metrics.read(child, own, this.#upgrades.measured()));
     channel.onAsk('hold', () => this.#doors.hold(child));
     this.#standing.takeFrom(child);
-    relayFrom(
-      child,
-      () => this.children,
-      (name, body, handle) => this.#upgrades.pass(child, name, body, handle),
-    );
+    relayFrom(child, this.#there, (...said) => this.#upgrades.pass(child, ...said));
     channel.tell('begin', { worker: n, workers, config: child.config, ...own, isSuccessor });
     return child;
   }

@@ -41,7 +41,7 @@ admin: { listen: 127.0.0.1:0 }
 log: { level: info }
 reload: { watch: false }
 drain: { budget: 2s, per_second: 100000 }
-limits: { connections: ${WORKERS * 20_000}, accepts_per_second: 100000, handshake: 60s, messages_per_second: 1000000, burst: 1000000, event_loop_lag: 0s, in_flight_per_backend: 100000 }
+limits: { connections: ${WORKERS * 20_000}, accepts_per_second: 100000, handshake: 60s, ack: 60s, assemble: 60s, messages_per_second: 1000000, burst: 1000000, event_loop_lag: 0s, in_flight_per_backend: 100000 }
 backends: { echo: { reply: { code: 200 } } }
 routes: [{ match: "area.>", backend: echo }]
 `;
