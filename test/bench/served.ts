@@ -20,6 +20,13 @@ const ENV = Object.fromEntries(
     .map((pair) => pair.split('=') as [string, string]),
 );
 
+/** What a bench that fails leaves behind ends with it. */
+const living = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of living) child.kill('SIGKILL');
+});
+process.once('SIGTERM', () => process.exit(1));
+
 export class Server implements AsyncDisposable {
   readonly pid: number;
   readonly #child: ChildProcess;
@@ -34,6 +41,8 @@ export class Server implements AsyncDisposable {
     this.#child = child;
     this.#folder = folder;
     this.pid = child.pid!;
+    living.add(child);
+    child.once('exit', () => living.delete(child));
     child.stdout!.setEncoding('utf8').on('data', (text: string) => {
       this.#output += text;
     });
