@@ -18,12 +18,18 @@
  */
 import { type Clock, within } from '../clock.ts';
 import { errorText } from '../errors.ts';
+import { Fifo } from '../fifo.ts';
 import type { RawHandle } from '../transport/raw-handle.ts';
 
 /** Of the shapes above. */
 const VERSION = 1;
 /** Questions that wait for their answers. */
 const ASKED_MAX = 10_000;
+/**
+ * Sockets that Node has at a time. It begins its whole queue anew each time that the other process has one, which for
+ * thousands that come at once would cost a hundred times as much.
+ */
+const SOCKETS_MAX = 8;
 /** How long one waits unless it says so, in milliseconds. */
 const ANSWER_MS = 10_000;
 
@@ -59,6 +65,8 @@ type Message = {
   readonly error?: string;
 };
 
+type Sent = { readonly message: Message; readonly handle: RawHandle | undefined };
+
 type Asked = { resolve(body: unknown): void; reject(error: Error): void };
 
 /** Nothing was answered in time. */
@@ -70,8 +78,10 @@ export class Channel<Out extends Words, In extends Words> {
   readonly #tells = new Map<string, OnTell>();
   readonly #asks = new Map<string, OnAsk>();
   readonly #asked = new Map<number, Asked>();
-  /** Sockets that wait for their turn, and what goes with them. */
+  /** Sockets that Node has and has not written yet, and what goes with them. */
   readonly #unsent = new Map<RawHandle, Message>();
+  /** What waits for those. */
+  readonly #waiting = new Fifo<Sent>();
   #lastId = 0;
 
   constructor(end: ChannelEnd, clock: Clock) {
@@ -144,10 +154,12 @@ export class Channel<Out extends Words, In extends Words> {
 
   /** The other process has gone: what it did not get any more, in order. The sockets are the caller's now. */
   takeBack(): readonly (readonly [tell: string, body: unknown, handle: RawHandle])[] {
-    const unsent = [...this.#unsent].map(
-      ([handle, { tell = '', body }]) => [tell, body, handle] as const,
+    const waiting = [...this.#waiting].map(({ handle, message }) => [handle, message] as const);
+    const unsent = [...this.#unsent, ...waiting].flatMap(([handle, { tell = '', body }]) =>
+      handle === undefined ? [] : [[tell, body, handle] as const],
     );
     this.#unsent.clear();
+    this.#waiting.clear();
     return unsent;
   }
 
@@ -157,14 +169,31 @@ export class Channel<Out extends Words, In extends Words> {
       handle?.close();
       return;
     }
+    const isFull = handle !== undefined && this.#unsent.size >= SOCKETS_MAX;
+    if (isFull || this.#waiting.length > 0) this.#waiting.push({ message, handle });
+    else this.#write(message, handle);
+  }
+
+  #write(message: Message, handle: RawHandle | undefined): void {
     if (handle === undefined) {
       this.#end.send?.({ pith: VERSION, ...message }, undefined, {}, () => {});
       return;
     }
     this.#unsent.set(handle, message);
     this.#end.send?.({ pith: VERSION, ...message }, handle, {}, () => {
-      if (this.#unsent.delete(handle)) handle.close();
+      if (!this.#unsent.delete(handle)) return;
+      handle.close();
+      this.#writeMore();
     });
+  }
+
+  /** As much as may be written now. */
+  #writeMore(): void {
+    while (this.#unsent.size < SOCKETS_MAX) {
+      const next = this.#waiting.take();
+      if (next === null) return;
+      this.#write(next.message, next.handle);
+    }
   }
 
   #take(message: Message, handle: RawHandle | undefined): void {
