@@ -68,12 +68,12 @@ describe('two workers', () => {
       clients = clients.filter((_, n) => n % 3 !== i % 3);
       clients.push(...(await connect(served, 100 - clients.length)));
     }
-    await shares(100);
+    expect(await shares(100)).toBe(true);
     process.kill(workersOf(served)[0]!, 'SIGKILL');
     await served.logged('the worker is ready again');
     clients.push(...(await connect(served, 60)));
     await eventually(() => clients.some(({ isEnded }) => isEnded), 'the end of some');
-    await shares(clients.filter(({ isEnded }) => !isEnded).length);
+    expect(await shares(clients.filter(({ isEnded }) => !isEnded).length)).toBe(true);
     await closeAll(clients);
   });
 
