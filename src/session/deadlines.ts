@@ -101,6 +101,8 @@ export class Deadlines {
     this.#endsAt = after(frozen.endsMs);
     this.#tickAt = after(frozen.tickMs);
     [this.#openingMs, this.#hadUid] = [frozen.openingMs, frozen.hadUid];
+    this.#wheel.cancel(this.#timeout);
+    this.#timeoutAt = Infinity;
     this.#lookBy(now + frozen.lookMs);
   }
 

@@ -52,6 +52,9 @@ export type FrozenSession = {
   readonly held: string;
 };
 
+/** What does not change of it. */
+export type FrozenClient = Pick<FrozenSession, 'n' | 'listener' | 'transport' | 'remoteIp' | 'openedAtWall'>; // prettier-ignore
+
 export type FrozenBucket = { readonly tokens: number; readonly agoMs: number };
 
 export type FrozenKept = {

@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto';
 
 import type { Encoded } from '../protocol/packet.ts';
 import type { ClientReader } from './client-reader.ts';
-import type { FrozenBucket, FrozenSession } from './frozen.ts';
+import type { FrozenBucket, FrozenClient, FrozenSession } from './frozen.ts';
 import type { SessionParts } from './session-parts.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
@@ -40,16 +40,23 @@ export function whyNotMovable(session: Session): string | null {
   return null;
 }
 
+/** What does not change of it. */
+export function clientOf(session: Session): FrozenClient {
+  return {
+    n: session.n,
+    listener: session.life.parts.listener ?? 0,
+    transport: session.connection.transport as 'ws' | 'tcp',
+    remoteIp: session.remoteIp,
+    openedAtWall: session.openedAtWall,
+  };
+}
+
 /** What this part of the program knows of it. */
 export function freezeSession(session: Session, now: number): Omit<FrozenSession, Elsewhere> {
   const { connection, kept, groupEnds, life } = session;
   const { seq, isOwn, since, tellsCursor } = kept ?? {};
   return {
-    n: session.n,
-    listener: life.parts.listener ?? 0,
-    transport: connection.transport as 'ws' | 'tcp',
-    remoteIp: session.remoteIp,
-    openedAtWall: session.openedAtWall,
+    ...clientOf(session),
     state: life.state as FrozenSession['state'],
     greeted: life.greeted,
     profile: session.wire.profile,

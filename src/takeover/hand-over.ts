@@ -8,7 +8,7 @@
 import { type Clock, nextTurn, sleep, within } from '../clock.ts';
 import { errorText, failure } from '../errors.ts';
 import type { FrozenSession } from '../session/frozen.ts';
-import { leaveSession, whyNotMovable } from '../session/life.ts';
+import { clientOf, leaveSession, whyNotMovable } from '../session/life.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -145,7 +145,7 @@ export class HandOver {
     const handle = session.connection.movable?.handle;
     if (!handle || this.#sent.has(session)) return;
     this.#sent.add(session);
-    this.#line.say({ say: 'socket', n: session.n }, handle);
+    this.#line.say({ say: 'socket', client: clientOf(session) }, handle);
   }
 
   // ---- until nothing is on its way ----------------------------------------------------------------------
@@ -203,17 +203,28 @@ export class HandOver {
     }
     this.#line.say({ say: 'go' });
     shutdown.handOver();
-    for (const session of moving) leaveSession(session);
-    wheel.resume();
+    for (const session of moving) session.life = { state: 'closed', greeted: true };
     const pausedMs = Math.round(clock.now() - pausedAt);
-    await bus?.pass(
+    const passed = bus?.pass(
       (message) => {
         this.#line.say({ say: 'message', ...message });
       },
       () => this.#next('marked'),
     );
+    await this.#leave(moving);
+    await passed;
     this.#line.say({ say: 'done' });
     return { moved: moving.length, drained, pausedMs };
+  }
+
+  /** In parts: the new process is what clients wait for now. */
+  async #leave(moving: readonly Session[]): Promise<void> {
+    const { clock, wheel } = this.#parts;
+    for (const [i, session] of moving.entries()) {
+      leaveSession(session);
+      if (i % BATCH === BATCH - 1) await nextTurn(clock);
+    }
+    wheel.resume();
   }
 
   /** Until all can move; who cannot in time is closed. Returns how many. */
@@ -247,17 +258,19 @@ export class HandOver {
     const there = new Set(registry.all());
     for (const session of this.#sent)
       if (!there.has(session)) this.#line.say({ say: 'gone', n: session.n });
+    const rest: GatewayState = {
+      ...{ version: STATE_VERSION, sessions: moving.length },
+      ...{ ...state(), bus: bus?.state() ?? null },
+    };
+    const answered = this.#next('restored', 'failed');
+    this.#line.say({ say: 'rest', rest: JSON.stringify(rest) });
+    // In parts, so that three processes work on them at a time.
     for (let at = 0; at < moving.length; at += BATCH) {
       const sessions = moving.slice(at, at + BATCH).map((session) => writeSession(freeze(session)));
       this.#line.say({ say: 'sessions', sessions });
       await nextTurn(clock);
     }
-    const rest: GatewayState = {
-      ...{ version: STATE_VERSION, sessions: moving.length },
-      ...{ ...state(), bus: bus?.state() ?? null },
-    };
-    this.#line.say({ say: 'rest', rest: JSON.stringify(rest) });
-    const answer = await this.#next('restored', 'failed');
+    const answer = await answered;
     if (answer?.say === 'restored' && answer.sessions === moving.length) return null;
     return answer?.say === 'failed' ? answer.why : 'it has not gone on in time';
   }

@@ -6,22 +6,24 @@
  *   old  refused                   and everything stays as it is; or:
  *   old  gateway                   the id that the new one has from now on
  *   new  prepared                  its backends and the bus are there
- *   old  socket, gone              descriptors of clients, while the old one still serves them
+ *   old  socket, gone              descriptors of clients, while the old one still serves them: the new one makes their
+ *                                  connections, which is most of the work
  *   new  holding                   it has them all
- *   old  sessions …, rest          the old one has stopped reading; this is all that it knows
+ *   old  rest, sessions …          the old one has stopped reading; this is all that it knows
  *   new  restored                  or failed, and the old one reads on
  *   old  go                        from here on there is no way back: the old one never touches the sockets again
  *   old  message …                 what the bus still brings to the old one
  *   new  marked                    both have the old one's mark, which only now leaves the bus
  *   old  message …, done           it has left
  */
+import type { FrozenClient } from '../session/frozen.ts';
 import type { RawHandle } from '../transport/raw-handle.ts';
 
 export type FromOld =
   | { readonly say: 'refused'; readonly why: string }
   | { readonly say: 'gateway'; readonly id: string }
   /** With the descriptor. */
-  | { readonly say: 'socket'; readonly n: number }
+  | { readonly say: 'socket'; readonly client: FrozenClient }
   /** That was all of them, for now. */
   | { readonly say: 'sockets' }
   /** Its session has ended: the descriptor is to be closed. */

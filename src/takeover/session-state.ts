@@ -37,7 +37,7 @@ import {
  * Of all that one process tells another of itself and its sessions. It changes with every field that comes, goes or
  * means something else: a process that has another one refuses, and nothing changes hands.
  */
-export const STATE_VERSION = 1;
+export const STATE_VERSION = 2;
 
 const data: ReadAs<JsonObject> = (value, name) => {
   const object = anObject(value, name);

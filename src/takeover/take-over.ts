@@ -1,10 +1,12 @@
 /** The new process's part: it becomes the gateway that another process was. `line.ts` has the order of things. */
+import { inBackground } from '../background.ts';
 import { type Clock, sleep, within } from '../clock.ts';
 import { errorText } from '../errors.ts';
-import type { FrozenSession } from '../session/frozen.ts';
+import type { FrozenClient, FrozenSession } from '../session/frozen.ts';
 import type { Session } from '../session/session.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { RawHandle } from '../transport/raw-handle.ts';
+import type { Adopted } from '../transport/transport.ts';
 import type { NewBus } from './bus-passage.ts';
 import { type GatewayState, readGateway } from './gateway-state.ts';
 import { Awaited, type FromNew, type FromOld, type Line } from './line.ts';
@@ -32,17 +34,29 @@ export type TakeOverParts = {
   } | null;
   /** Takes what the gateway had beside its sessions; before these. */
   readonly restore: (state: GatewayState) => void;
-  /** Makes the session, which is not read from yet. @throws {Error} when it cannot be here. */
-  readonly thaw: (frozen: FrozenSession, handle: RawHandle) => Session;
+  /** Makes the session of a client that the old process still serves. @throws {Error} when it cannot be here. */
+  readonly adopt: (handle: RawHandle, client: FrozenClient) => Made;
+  /** The old process's client has gone. */
+  readonly drop: (session: Session) => void;
+  /** Makes it what it was. @throws {Error} when it cannot be here. */
+  readonly thaw: (frozen: FrozenSession, made: Made) => void;
 };
+
+/** A session that is not read from yet, and what the old process will have read and written. */
+type Made = { readonly session: Session; readonly counts: Adopted };
 
 export class TakeOver {
   readonly #clock: Clock;
   readonly #line: Line<FromNew, FromOld>;
   readonly #awaited = new Awaited<FromOld>();
+  #parts: TakeOverParts | null = null;
   /** Of clients that are still served by the old process. */
-  readonly #handles = new Map<number, RawHandle>();
-  readonly #frozen: string[] = [];
+  readonly #made = new Map<number, Made>();
+  readonly #sessions: Session[] = [];
+  /** How many sessions are to come; NaN: it has not said yet. */
+  #expected = Number.NaN;
+  /** Resolves when all are there; with null when the old process is gone. Rejects when one cannot be here. */
+  readonly #whole = Promise.withResolvers<true | null>();
   #bus: NewBus | null = null;
   #isOver = false;
   #isTaken = false;
@@ -88,19 +102,16 @@ export class TakeOver {
 
   async #goOn(parts: TakeOverParts): Promise<void> {
     const { bus, clock, log } = parts;
+    this.#parts = parts;
+    // It is waited for later.
+    inBackground(this.#whole.promise, () => {});
     if (bus !== null && !(await until(clock, BUS_MS, () => bus.isDialled())))
       throw new Error('the new process has no connection to NATS');
     this.#line.say({ say: 'prepared' });
     if ((await this.#next('sockets')) === null) throw new Error('the old process is gone');
     this.#line.say({ say: 'holding' });
-    const rest = await this.#next('rest');
-    if (rest === null) throw new Error('the old process is gone');
-    const state = readGateway(rest.rest);
-    const frozen = this.#frozen.map(readSession);
-    if (frozen.length !== state.sessions)
-      throw new Error(`${frozen.length} sessions have come, and not ${state.sessions}`);
-    parts.restore(state);
-    const sessions = frozen.map((one) => parts.thaw(one, this.#handleOf(one)));
+    if ((await within(clock, STEP_MS.rest, this.#whole.promise, null)) === null)
+      throw new Error('the old process is gone, or has not told all in time');
     if (bus !== null) {
       this.#bus = bus.cross(() => {
         this.#line.say({ say: 'marked' });
@@ -110,32 +121,66 @@ export class TakeOver {
         throw new Error('NATS does not take the subscriptions of the new process');
     }
     const go = this.#next('go');
-    this.#line.say({ say: 'restored', sessions: sessions.length });
+    this.#line.say({ say: 'restored', sessions: this.#sessions.length });
     if ((await go) === null) throw new Error('the old process is gone');
-    for (const { connection } of sessions) connection.resume();
-    for (const handle of this.#handles.values()) handle.close();
-    this.#handles.clear();
-    log.info({ sessions: sessions.length }, 'taken over from the process before');
+    for (const { connection } of this.#sessions) connection.resume();
+    for (const { session } of this.#made.values()) parts.drop(session);
+    this.#made.clear();
+    log.info({ sessions: this.#sessions.length }, 'taken over from the process before');
   }
 
-  #handleOf({ n }: FrozenSession): RawHandle {
-    const handle = this.#handles.get(n);
-    if (handle === undefined) throw new Error(`the socket of session ${n} has not come`);
-    this.#handles.delete(n);
-    return handle;
+  #adopt(client: FrozenClient, handle: RawHandle | undefined): void {
+    if (handle !== undefined) this.#made.set(client.n, this.#parts!.adopt(handle, client));
+  }
+
+  #gone(n: number): void {
+    const made = this.#made.get(n);
+    if (made === undefined) return;
+    this.#made.delete(n);
+    this.#parts!.drop(made.session);
+  }
+
+  #restore(rest: string): void {
+    const state = readGateway(rest);
+    this.#parts!.restore(state);
+    this.#expected = state.sessions;
+    this.#thaw([]);
+  }
+
+  #thaw(sessions: readonly string[]): void {
+    for (const text of sessions) {
+      const frozen = readSession(text);
+      const made = this.#made.get(frozen.n);
+      if (made === undefined) throw new Error(`the socket of session ${frozen.n} has not come`);
+      this.#made.delete(frozen.n);
+      this.#parts!.thaw(frozen, made);
+      this.#sessions.push(made.session);
+    }
+    if (this.#sessions.length === this.#expected) this.#whole.resolve(true);
+  }
+
+  /** A fault is told when the rest is waited for. */
+  #orFail(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#whole.reject(error);
+    }
   }
 
   #take(message: FromOld | null, handle: RawHandle | undefined): void {
     switch (message?.say) {
       case 'socket':
-        if (handle !== undefined) this.#handles.set(message.n, handle);
+        this.#orFail(() => this.#adopt(message.client, handle));
         return;
       case 'gone':
-        this.#handles.get(message.n)?.close();
-        this.#handles.delete(message.n);
+        this.#gone(message.n);
+        return;
+      case 'rest':
+        this.#orFail(() => this.#restore(message.rest));
         return;
       case 'sessions':
-        this.#frozen.push(...message.sessions);
+        this.#orFail(() => this.#thaw(message.sessions));
         return;
       case 'message':
         this.#bus?.passed(message);
@@ -150,7 +195,9 @@ export class TakeOver {
         return;
       default:
         this.#awaited.take(message ?? null);
-        if (message === null) this.#endBus();
+        if (message !== null) return;
+        this.#whole.resolve(null);
+        this.#endBus();
     }
   }
 

@@ -20,9 +20,9 @@ export interface Peer {
 export type Adopted = {
   /** The client's, as `Peer.remoteAddress`. */
   readonly remoteAddress: string;
-  /** What the process before has read from it and written to it. */
-  readonly readBytes: number;
-  readonly sentBytes: number;
+  /** What the process before has read from it and written to it; it may still do so. */
+  readBytes: number;
+  sentBytes: number;
 };
 
 /** Bytes, as they are on the wire below any TLS: frames of WebSocket and not only the packets. */

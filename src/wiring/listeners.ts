@@ -13,7 +13,7 @@ import type { Outboxes } from '../session/outboxes.ts';
 import type { Registry } from '../session/registry.ts';
 import { Unfinished } from '../session/unfinished.ts';
 import { Session } from '../session/session.ts';
-import type { FrozenSession } from '../session/frozen.ts';
+import type { FrozenClient } from '../session/frozen.ts';
 import type { SessionLimits, SessionParts } from '../session/session-parts.ts';
 import type { SnapshotJoins } from '../session/snapshot-joins.ts';
 import { AcceptPace } from '../transport/accept-pace.ts';
@@ -21,7 +21,7 @@ import { AddressLimit } from '../transport/address-limit.ts';
 import type { ClientListener, ListenerOptions } from '../transport/listener.ts';
 import { listenOrExplain } from '../transport/port.ts';
 import type { RawHandle } from '../transport/raw-handle.ts';
-import type { Accept } from '../transport/transport.ts';
+import type { Accept, Adopted } from '../transport/transport.ts';
 import type { Backends } from '../reload/backends.ts';
 import type { ControlPorts } from './control.ts';
 import { makeListenerDialects } from './dialects.ts';
@@ -63,11 +63,12 @@ export type Listeners = {
   connections(): number;
   /** Connections so far, in this process and those before it. */
   readonly ever: { sessions: number };
-  /** Makes a session that was another process's, as new as any; it is not read from yet. */
+  /** Makes a session of a client that is another process's, as new as any; it is not read from, and has no deadline. */
   readonly adopt: Adopt;
 };
 
-type Adopt = (handle: RawHandle, frozen: FrozenSession) => Session;
+/** `counts` are for what the other process will have read and written. */
+type Adopt = (handle: RawHandle, client: FrozenClient) => { session: Session; counts: Adopted };
 
 /** @throws {Error} when a Pomelo project's files cannot be used. */
 export function makeListeners(parts: ListenersParts): Listeners {
@@ -135,7 +136,7 @@ export function makeListeners(parts: ListenersParts): Listeners {
   });
   return {
     ...{ all: listeners, connections: opened, ever },
-    adopt: (handle, frozen) => adopters[frozen.listener]!(handle, frozen),
+    adopt: (handle, client) => adopters[client.listener]!(handle, client),
     setLimits: (next) => {
       for (const set of setters) set(next);
       pace.perSecond = next.limits.accepts_per_second;
@@ -145,16 +146,17 @@ export function makeListeners(parts: ListenersParts): Listeners {
 }
 
 function makeAdopter(parts: SessionParts, listener: ClientListener): Adopt {
-  return (handle, { n, transport, openedAtWall, remoteIp, readBytes, sentBytes }) => {
+  return (handle, { n, transport, openedAtWall, remoteIp }) => {
     let session!: Session;
-    const adopted = { remoteAddress: remoteIp, readBytes, sentBytes };
-    listener.adopt?.(handle, transport, adopted, (connection) => {
+    const counts = { remoteAddress: remoteIp, readBytes: 0, sentBytes: 0 };
+    listener.adopt?.(handle, transport, counts, (connection) => {
       connection.counts = parts.report.traffic.bytesOf(transport);
       session = new Session(parts, connection, n, openedAtWall);
+      session.deadlines.stop();
       parts.registry.add(session);
       return session;
     });
-    return session;
+    return { session, counts };
   };
 }
 

@@ -5,7 +5,7 @@ import type { Orders } from '../orders/orders.ts';
 import type { Backends } from '../reload/backends.ts';
 import type { Resume } from '../resume/resume.ts';
 import type { FrozenLane, FrozenSession } from '../session/frozen.ts';
-import { freezeSession, thawSession } from '../session/life.ts';
+import { freezeSession, leaveSession, thawSession } from '../session/life.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
 import type { SnapshotJoins } from '../session/snapshot-joins.ts';
@@ -133,12 +133,16 @@ export function makeTakeOver(parts: MakeTakeoverParts): TakeOverParts {
       nats.answers.calls.last = bus.calls;
       orders.replica.merge(bus.orders);
     },
-    thaw: (frozen, handle) => {
+    adopt: (handle, client) => listeners.adopt(handle, client),
+    drop: (session) => {
+      leaveSession(session);
+      parts.registry.remove(session);
+    },
+    thaw: (frozen, { session, counts }) => {
       const now = parts.clock.now();
-      const session = listeners.adopt(handle, frozen);
+      Object.assign(counts, { readBytes: frozen.readBytes, sentBytes: frozen.sentBytes });
       thawSession(session, frozen, { now, publicKey: readKey(frozen.publicKey) });
       makeAttached(parts, session, frozen, now);
-      return session;
     },
   };
 }

@@ -168,8 +168,8 @@ describe('nothing changes', () => {
   test.each([
     [
       'the new version keeps another state',
-      [['takeover/session-state.ts', 'STATE_VERSION = 1;', 'STATE_VERSION = 2;']],
-      /not upgraded: worker 1: it reads version 2 of the state, and this process writes 1/,
+      [['takeover/session-state.ts', 'STATE_VERSION = 2;', 'STATE_VERSION = 3;']],
+      /not upgraded: worker 1: it reads version 3 of the state, and this process writes 2/,
     ],
     [
       'the new version cannot be loaded',
@@ -183,12 +183,12 @@ describe('nothing changes', () => {
     ],
     [
       'the new version crashes when it has the sessions',
-      [['takeover/take-over.ts', 'parts.restore(state);', 'process.exit(3);']],
+      [['takeover/take-over.ts', 'this.#parts!.restore(state);', 'process.exit(3);']],
       /it has not gone on in time \(it ended with exit code 3\)/,
     ],
     [
       'the new version cannot make a session',
-      [['takeover/take-over.ts', 'parts.restore(state);', "throw new Error('no room');"]],
+      [['takeover/take-over.ts', 'this.#parts!.restore(state);', "throw new Error('no room');"]],
       /not upgraded: worker 1: no room/,
     ],
   ] as [string, Edit[], RegExp][])('%s', async (_what, edits, why) => {
