@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants audit test test-all consul-test tutorial oracle border border-crowds fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-method bench-peers bench-stall bench-many bench-memory bench-connections bench-observability event-stream keep-stream image-test chart-test cluster-test proxy-test observability-test dashboard manifests docs pictures web web-test image tarball release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants audit test test-all consul-test tutorial oracle border border-crowds fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-method bench-peers bench-stall bench-many bench-upgrade bench-memory bench-connections bench-observability event-stream keep-stream image-test chart-test cluster-test proxy-test observability-test dashboard manifests docs pictures web web-test image tarball release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -205,6 +205,9 @@ bench-stall: node24 ## measure how long one message blocks the event loop, by si
 
 bench-many: setup ## measure pushes to many of N clients (N=15000), and their subscriptions, in turns of the event loop
 	@node test/bench/many.ts
+
+bench-upgrade: setup ## measure how long pith upgrade keeps clients waiting: CLIENTS=5000, with NATS=nats on a NATS bus
+	@node test/bench/upgrade.ts $(or $(CLIENTS),5000) 500 $(NATS)
 
 bench-memory: setup ## measure memory at rest and per idle session, start and reload; ONLY=rest,idle,hostile,reload, N=5000,18000
 	@node test/bench/memory.ts

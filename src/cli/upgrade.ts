@@ -5,6 +5,7 @@ import net, { type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 
 import { EXIT } from './exit-codes.ts';
+import type { Upgraded } from '../workers/upgrade.ts';
 import { folderFor, pidsIn, socketOf, type UpgradeLine } from './upgrade-socket.ts';
 
 export type AskedUpgrade = {
@@ -49,13 +50,18 @@ export async function runUpgrade({ pid, json }: AskedUpgrade, io: UpgradeIo): Pr
       if (!json) io.print(`upgraded: ${done.workers.length} of ${done.workers.length} workers\n`);
       return EXIT.OK;
     }
-    const before = done.workers.length;
-    const rest = before === 0 ? 'nothing has changed' : `${before} were upgraded before it, and the others serve as they did`; // prettier-ignore
-    io.complain(`pith: not upgraded: ${done.why}; ${rest}\n`);
+    io.complain(`pith: not upgraded: ${done.why}; ${whatNow(done)}\n`);
     return EXIT.NO;
   }
   io.complain('pith: the gateway has ended before the upgrade had\n');
   return EXIT.NO;
+}
+
+function whatNow({ workers, isIntact }: Upgraded): string {
+  if (!isIntact)
+    return 'it has ended, its clients have lost their connections, and it is begun again';
+  if (workers.length === 0) return 'nothing has changed';
+  return `${workers.length} were upgraded before it, and the others serve as they did`;
 }
 
 function nothingFound(pid: number | undefined, io: UpgradeIo): number {

@@ -112,9 +112,7 @@ export class HandOver {
     this.#line.say({ say: 'gateway', id: this.#parts.state().id });
     const prepared = await this.#next('prepared', 'failed');
     if (prepared?.say !== 'prepared') return { why: prepared?.why ?? 'it was not ready in time' };
-    for (const session of this.#parts.registry.all()) this.#sendSocket(session);
-    this.#line.say({ say: 'sockets' });
-    if ((await this.#next('holding')) === null) return { why: 'it did not take the sockets' };
+    if (!(await this.#sendSockets())) return { why: 'it did not take the sockets' };
     await this.#waitForSlow();
     await this.#waitForNewcomers();
     return this.#isStopping ? { why: 'the gateway drains' } : this.#freeze();
@@ -139,6 +137,25 @@ export class HandOver {
 
   get #isStopping(): boolean {
     return this.#parts.shutdown.state !== null;
+  }
+
+  /**
+   * In parts, each of which is waited for: all else that this process has to say waits behind its sockets, and so would
+   * the signs of life that its parent expects. Returns false where the new process does not take them.
+   */
+  async #sendSockets(): Promise<boolean> {
+    let sent = 0;
+    for (const session of [...this.#parts.registry.all()]) {
+      this.#sendSocket(session);
+      if (++sent % BATCH === 0 && !(await this.#areHeld())) return false;
+    }
+    return this.#areHeld();
+  }
+
+  async #areHeld(): Promise<boolean> {
+    const held = this.#next('holding', 'failed');
+    this.#line.say({ say: 'sockets' });
+    return (await held)?.say === 'holding';
   }
 
   #sendSocket(session: Session): void {

@@ -8,7 +8,8 @@
  *   new  prepared                  its backends and the bus are there
  *   old  socket, gone              descriptors of clients, while the old one still serves them: the new one makes their
  *                                  connections, which is most of the work
- *   new  holding                   it has them all
+ *   old  sockets                   after each part of them
+ *   new  holding                   it has that part
  *   old  rest, sessions …          the old one has stopped reading; this is all that it knows
  *   new  restored                  or failed, and the old one reads on
  *   old  go                        from here on there is no way back: the old one never touches the sockets again
@@ -24,7 +25,7 @@ export type FromOld =
   | { readonly say: 'gateway'; readonly id: string }
   /** With the descriptor. */
   | { readonly say: 'socket'; readonly client: FrozenClient }
-  /** That was all of them, for now. */
+  /** That was a part of them, or all. */
   | { readonly say: 'sockets' }
   /** Its session has ended: the descriptor is to be closed. */
   | { readonly say: 'gone'; readonly n: number }

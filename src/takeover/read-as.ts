@@ -30,6 +30,7 @@ export const count: ReadAs<number> = (value, name) => {
 
 export const base64: ReadAs<string> = (value, name) => {
   const encoded = text(value, name);
+  if (encoded === '') return '';
   if (Buffer.from(encoded, 'base64').toString('base64') !== encoded)
     throw new ShapeError(`${name} is not base64`);
   return encoded;

@@ -6,6 +6,7 @@ import type { Cursor } from '../contract/cursor.ts';
 import { nestsTooDeep, ShapeError } from '../contract/json.ts';
 import type { HandshakeRequest } from '../protocol/handshake.ts';
 import { parseAsWritten } from '../protocol/exact-json.ts';
+import { parseJsonText } from '../protocol/json-parse.ts';
 import type {
   FrozenAuth,
   FrozenBucket,
@@ -38,6 +39,20 @@ import {
  * means something else: a process that has another one refuses, and nothing changes hands.
  */
 export const STATE_VERSION = 2;
+
+/** JSON in a string, of which numbers stay as they were written. */
+function written<T>(read: ReadAs<T>): ReadAs<T> {
+  return (value, name) => {
+    const json = text(value, name);
+    let parsed: unknown;
+    try {
+      parsed = parseAsWritten(json);
+    } catch {
+      throw new ShapeError(`${name} is not JSON`);
+    }
+    return read(parsed, name);
+  };
+}
 
 const data: ReadAs<JsonObject> = (value, name) => {
   const object = anObject(value, name);
@@ -84,7 +99,7 @@ const session = fieldsOf<FrozenSession>({
   ...{ n: count, listener: count, transport: oneOf('ws', 'tcp'), remoteIp: text },
   ...{ openedAtWall: count, state: oneOf('opening', 'handshaking', 'active', 'draining') },
   ...{ greeted: flag, profile: text, publicKey: base64, clientType: text, clientVersion: text },
-  ...{ uid: text, boundAtWall: count, data, version: count },
+  ...{ uid: text, boundAtWall: count, data: written(data), version: count },
   groups: listOf(fieldsOf<FrozenSession['groups'][number]>({ name: text, leftMs: orNull(number) })),
   kept: orNull(fieldsOf<FrozenKept>({ seq: number, isOwn: flag, since: count, tellsCursor: flag })),
   deltas: orNull(fieldsOf<FrozenDeltas>({ tellsGaps: flag, views: listOf(view) })),
@@ -93,19 +108,22 @@ const session = fieldsOf<FrozenSession>({
   bucket: orNull(fieldsOf<FrozenBucket>(bucket)),
   buckets: listOf(fieldsOf<FrozenSession['buckets'][number]>({ match: text, ...bucket })),
   lanes: listOf(fieldsOf<FrozenLane>({ backend: text, places: listOf(text) })),
-  ...{ deadlines, auth: orNull(auth) },
+  ...{ deadlines, auth: orNull(written(auth)) },
   ...{ sent: count, readBytes: count, sentBytes: count, held: base64 },
 });
 
+/** What applications and clients have said is text in the text: to read it exactly is slow, and the rest need not be. */
 export function writeSession(frozen: FrozenSession): string {
-  return JSON.stringify(frozen);
+  const { data: said, auth: asked } = frozen;
+  const auth = asked && JSON.stringify(asked);
+  return JSON.stringify({ ...frozen, data: JSON.stringify(said), auth });
 }
 
 /** @throws {ShapeError} naming what is wrong. */
 export function readSession(json: string): FrozenSession {
   let value: unknown;
   try {
-    value = parseAsWritten(json);
+    value = parseJsonText(json);
   } catch {
     throw new ShapeError('a session is not JSON');
   }

@@ -12,8 +12,8 @@ import { type GatewayState, readGateway } from './gateway-state.ts';
 import { Awaited, type FromNew, type FromOld, type Line } from './line.ts';
 import { readSession, STATE_VERSION } from './session-state.ts';
 
-/** How long the old process may take for each step, in milliseconds; it waits for slow requests before the last. */
-const STEP_MS = { gateway: 30_000, sockets: 60_000, rest: 30_000, go: 30_000 } as const;
+/** How long the old process may take, in milliseconds: all sockets and what is slow come before the rest. */
+const STEP_MS = { gateway: 30_000, rest: 120_000, go: 30_000 } as const;
 /** How long the bus may take to take this process's subscriptions. */
 const BUS_MS = 5_000;
 const LOOK_MS = 2;
@@ -108,8 +108,6 @@ export class TakeOver {
     if (bus !== null && !(await until(clock, BUS_MS, () => bus.isDialled())))
       throw new Error('the new process has no connection to NATS');
     this.#line.say({ say: 'prepared' });
-    if ((await this.#next('sockets')) === null) throw new Error('the old process is gone');
-    this.#line.say({ say: 'holding' });
     if ((await within(clock, STEP_MS.rest, this.#whole.promise, null)) === null)
       throw new Error('the old process is gone, or has not told all in time');
     if (bus !== null) {
@@ -175,6 +173,9 @@ export class TakeOver {
         return;
       case 'gone':
         this.#gone(message.n);
+        return;
+      case 'sockets':
+        this.#line.say({ say: 'holding' });
         return;
       case 'rest':
         this.#orFail(() => this.#restore(message.rest));

@@ -68,6 +68,11 @@ export class Child implements Keeper {
     return isFirst;
   }
 
+  /** It has said something else. */
+  isAlive(): void {
+    this.#looks = 0;
+  }
+
   /** Each `LOOK_MS`. Looks are counted rather than time, which goes on while the whole machine is suspended. */
   look(): void {
     this.#looks++;

@@ -58,8 +58,10 @@ export type UpgradedWorker = {
 
 export type Upgraded = {
   readonly workers: readonly UpgradedWorker[];
-  /** Why the rest are as they were; '': there is no rest. */
+  /** Why the rest were not upgraded; '': there is no rest. */
   readonly why: string;
+  /** The rest serve as before; false: one of them has ended, and its clients have lost their connections. */
+  readonly isIntact: boolean;
 };
 
 /** What a person is told meanwhile. */
@@ -95,7 +97,8 @@ export class Upgrades {
 
   /** One at a time: who asks meanwhile is refused. Waits for a reload that is under way. Never rejects. */
   async run(tell: Told): Promise<Upgraded> {
-    if (this.#isRunning) return { workers: [], why: 'an upgrade is under way already' };
+    if (this.#isRunning)
+      return { workers: [], why: 'an upgrade is under way already', isIntact: true };
     this.#isRunning = true;
     try {
       return await this.#parts.reload.inTurn(() => this.#all(tell));
@@ -108,6 +111,7 @@ export class Upgrades {
     const { log, places } = this.#parts;
     const workers: UpgradedWorker[] = [];
     let why = '';
+    let isIntact = true;
     for (const place of places) {
       why = this.#refusal();
       const { child: old } = place;
@@ -117,6 +121,7 @@ export class Upgrades {
       const done = await this.#one(old);
       if (typeof done === 'string') {
         why = `worker ${n}: ${done}`;
+        isIntact = place.child === old;
         break;
       }
       workers.push(done);
@@ -128,7 +133,7 @@ export class Upgrades {
     }
     if (why === '') log.info({ workers: workers.length }, 'upgraded');
     else log.error({ why, upgraded: workers.length }, 'not upgraded');
-    return { workers, why };
+    return { workers, why, isIntact };
   }
 
   #refusal(): string {
@@ -197,6 +202,7 @@ export class Upgrades {
     if (move === null || name !== TAKEOVER || (from !== move.old && from !== move.next))
       return false;
     const isGo = from === move.old && (body as { say?: string } | null)?.say === 'go';
+    from.isAlive();
     const other = from === move.old ? move.next : move.old;
     other.channel.tell('passed', { from: from.n, name, body }, handle);
     if (isGo) {

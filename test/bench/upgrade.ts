@@ -65,7 +65,9 @@ const asking = clients.map(async (client, i) => {
   await sleep(Math.random() * THINK_MS);
   while (!isOver) {
     const at = performance.now();
-    const { code } = (await client.request('echo.a')) as { code: number };
+    const answer = client.request('echo.a').catch(() => null);
+    const code = ((await answer) as { code: number } | null)?.code;
+    if (client.isEnded) return;
     if (code !== 200) wrong++;
     answers++;
     longest[i] = Math.max(longest[i]!, performance.now() - at);
@@ -79,6 +81,13 @@ console.log(`before: longest wait p50 ${most(longest, 0.5)} ms, p99 ${most(longe
 longest.fill(0);
 const { code, output } = await pith('upgrade', '--pid', String(served.running.pid));
 process.stdout.write(output);
+process.stdout.write(
+  served.running
+    .output()
+    .split('\n')
+    .filter((l) => l.startsWith('T '))
+    .join('\n') + '\n',
+);
 await sleep(BEFORE_MS);
 isOver = true;
 await Promise.all(asking);

@@ -294,7 +294,8 @@ describe('what is refused', () => {
     ['a field that is unknown', { color: 'red' }, 'color is not known here'],
     ['a field that is missing', { uid: undefined }, 'uid is not a string'],
     ['a group without a name', { groups: [{ leftMs: null }] }, 'groups[0].name is not a string'],
-    ['data that is a list', { data: [] }, 'data is not an object'],
+    ['data that is a list', { data: '[]' }, 'data is not an object'],
+    ['data that is no JSON', { data: '{' }, 'data is not JSON'],
     ['bytes that are none', { held: '%%%' }, 'held is not base64'],
     ['a key that is none', { publicKey: 'AAAA' }, 'publicKey is no key'],
     [
@@ -303,7 +304,7 @@ describe('what is refused', () => {
       'deadlines.heardMs is not a number',
     ],
     ['half a cursor', { deltas: { tellsGaps: true, views: [{ group: 'a', from: { epoch: 'e' }, seen: null, missed: null, forgetMs: null }] } }, 'deltas.views[0].from.n is not a whole number from 0 on'], // prettier-ignore
-    ['a token without an end', { auth: { token: { holder: 'a' }, backend: null } }, 'auth.token.leftMs is not a number'], // prettier-ignore
+    ['a token without an end', { auth: '{"token":{"holder":"a"},"backend":null}' }, 'auth.token.leftMs is not a number'], // prettier-ignore
   ];
 
   test('the sound one is read', () => {
@@ -324,9 +325,9 @@ describe('what is refused', () => {
 });
 
 describe('what is refused of the gateway', () => {
-  const sound = { version: 1, id: 'g-1', sessions: 0, sessionsEver: 0, bus: null, ended: [] };
+  const sound = { version: 2, id: 'g-1', sessions: 0, sessionsEver: 0, bus: null, ended: [] };
   const rows: readonly (readonly [what: string, change: object, error: string])[] = [
-    ['a later version', { version: 2, color: 'red' }, 'version 2 of the state is not known here, only 1'], // prettier-ignore
+    ['a later version', { version: 3, color: 'red' }, 'version 3 of the state is not known here, only 2'], // prettier-ignore
     ['no version', { version: undefined }, 'version is not a whole number from 0 on'],
     ['a field that is unknown', { color: 'red' }, 'color is not known here'],
     ['half a bus', { bus: { seq: 1 } }, 'bus.announced is not a whole number from 0 on'],
