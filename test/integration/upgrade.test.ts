@@ -246,3 +246,79 @@ describe('nothing changes', () => {
     expect((await pith('upgrade', '--pid', 'x')).code).toBe(64);
   });
 });
+
+/** It takes its time before it says that it is prepared. */
+const SLOW: Edit[] = [
+  [
+    'takeover/take-over.ts',
+    "this.#line.say({ say: 'prepared' });",
+    "log.info({}, 'takes its time'); await sleep(clock, 30_000); this.#line.say({ say: 'prepared' });",
+  ],
+];
+
+describe('meanwhile', () => {
+  test('the old process crashes: its clients are closed, and it is begun again from what is on disk', async () => {
+    await using one = await serveOne([
+      ['takeover/hand-over.ts', 'wheel.pause();', "process.kill(process.pid, 'SIGKILL');"],
+    ]);
+    const { served, releases } = one;
+    const clients = await connect(served, 4);
+    releases.install('2.0.0');
+    const { code, output } = await upgrade(served, releases.main);
+    expect(output).toMatch(/not upgraded: worker 1: .*; it has ended, its clients have lost/);
+    expect(code).toBe(1);
+    await Promise.all(clients.map(({ ended }) => ended));
+    await served.logged('the worker is ready again');
+    const [client] = await connect(served, 1);
+    expect(await client!.request('echo.a')).toEqual({ code: 200 });
+    await closeAll([client!]);
+  });
+
+  test('the parent is killed: both processes end, and the old one drains', async () => {
+    await using one = await serveOne();
+    const { served, releases } = one;
+    const [client] = await connect(served, 1);
+    releases.install('2.0.0', SLOW);
+    const upgrading = upgrade(served, releases.main);
+    await served.logged('takes its time');
+    const workers = workersOf(served);
+    expect(workers.length).toBe(2);
+    served.running.kill('SIGKILL');
+    expect((await upgrading).code).toBe(1);
+    await client!.ended;
+    const closed = served.log().find(({ msg }) => msg === 'session closed');
+    expect(closed).toMatchObject({ reason: 'draining' });
+    await eventually(() => !workers.some(isAlive), 'both to end');
+  });
+
+  test('a drain comes: nothing is handed over, and all end', async () => {
+    await using one = await serveOne();
+    const { served, releases } = one;
+    const [client] = await connect(served, 1);
+    releases.install('2.0.0', SLOW);
+    const upgrading = upgrade(served, releases.main);
+    await served.logged('takes its time');
+    const workers = workersOf(served);
+    served.running.kill('SIGTERM');
+    expect(await served.running.exited).toBe(0);
+    expect((await upgrading).code).toBe(1);
+    await client!.ended;
+    await eventually(() => !workers.some(isAlive), 'both to end');
+  });
+});
+
+test('500 clients that ask all the time: none is closed, and none waits in vain', async () => {
+  await using one = await serveOne();
+  const { served, releases } = one;
+  const clients: TestClient[] = [];
+  while (clients.length < 500) clients.push(...(await connect(served, 50)));
+  const load = asking(clients);
+  releases.install('2.0.0');
+  const { code, output } = await upgrade(served, releases.main);
+  expect(output).toMatch(/ 500 clients moved, paused/);
+  expect(code).toBe(0);
+  await load.stop();
+  for (const client of clients) expect(await client.request('echo.b')).toEqual({ code: 200 });
+  expect(clients.filter(({ isEnded }) => isEnded)).toEqual([]);
+  await closeAll(clients);
+});
