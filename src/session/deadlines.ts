@@ -95,15 +95,13 @@ export class Deadlines {
     this.#openedAt = now - frozen.openedMs;
     this.#lastHeardAt = now - frozen.heardMs;
     this.#lastSpokeAt = now - frozen.spokeMs;
-    this.#handshakenAt = before(frozen.handshakenMs);
-    this.#pingedAt = before(frozen.pingedMs);
+    [this.#handshakenAt, this.#pingedAt] = [before(frozen.handshakenMs), before(frozen.pingedMs)];
     this.#incompleteSince = before(frozen.incompleteMs);
     this.#endsAt = after(frozen.endsMs);
     this.#tickAt = after(frozen.tickMs);
     [this.#openingMs, this.#hadUid] = [frozen.openingMs, frozen.hadUid];
-    this.#wheel.cancel(this.#timeout);
-    this.#timeoutAt = Infinity;
-    this.#lookBy(now + frozen.lookMs);
+    this.#timeoutAt = now + frozen.lookMs;
+    this.#wheel.set(this.#timeout, frozen.lookMs);
   }
 
   /** A packet came, whichever: the client lives, and what is incomplete began after it. */
