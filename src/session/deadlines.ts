@@ -1,6 +1,6 @@
 /** Everything about one session that may be late, on one timeout that looks again when the next deadline is due. */
 import { failure } from '../errors.ts';
-import { Timeout, type TimerWheel } from '../timer-wheel.ts';
+import { type TimerWheel, WheelEntry } from '../timer-wheel.ts';
 import { type CloseReason, NO_DETAILS } from './close-reason.ts';
 import type { FrozenDeadlines } from './frozen.ts';
 import type { Session } from './session.ts';
@@ -39,13 +39,12 @@ const AGE_SPREAD = 0.1;
 /** Multiples of it, without their whole part, are spread more evenly than random numbers. */
 const GOLDEN_RATIO = 0.618_033_988_749_895;
 
-export class Deadlines {
+export class Deadlines extends WheelEntry {
   readonly #wheel: TimerWheel;
   readonly #limits: DeadlineLimits;
   readonly #session: Session;
   #openedAt: number;
-  readonly #timeout: Timeout;
-  #timeoutAt = Infinity;
+  #lookAt = Infinity;
   /** From the connection on. */
   #openingMs: number;
   #handshakenAt = 0;
@@ -63,14 +62,12 @@ export class Deadlines {
   #hadUid = false;
 
   constructor(wheel: TimerWheel, limits: DeadlineLimits, session: Session) {
+    super();
     this.#wheel = wheel;
     this.#limits = limits;
     this.#session = session;
     this.#openedAt = wheel.now();
     this.#lastHeardAt = this.#openedAt;
-    this.#timeout = new Timeout(() => {
-      this.#look();
-    });
     this.#openingMs = limits.handshakeMs;
     this.#lookBy(this.#openedAt + this.#openingMs);
   }
@@ -83,7 +80,7 @@ export class Deadlines {
       ...{ openedMs: now - this.#openedAt, heardMs: now - this.#lastHeardAt },
       ...{ spokeMs: now - this.#lastSpokeAt, handshakenMs: ago(this.#handshakenAt) },
       ...{ pingedMs: ago(this.#pingedAt), incompleteMs: ago(this.#incompleteSince) },
-      ...{ lookMs: due(this.#timeoutAt) ?? 0, endsMs: due(this.#endsAt) },
+      ...{ lookMs: due(this.#lookAt) ?? 0, endsMs: due(this.#endsAt) },
       ...{ tickMs: due(this.#tickAt), openingMs: this.#openingMs, hadUid: this.#hadUid },
     };
   }
@@ -221,18 +218,19 @@ export class Deadlines {
   }
 
   stop(): void {
-    this.#wheel.cancel(this.#timeout);
-    this.#timeoutAt = -Infinity;
+    this.#wheel.cancel(this);
+    this.#lookAt = -Infinity;
   }
 
   #lookBy(at: number): void {
-    if (at >= this.#timeoutAt) return;
-    this.#timeoutAt = at;
-    this.#wheel.set(this.#timeout, at - this.#wheel.now());
+    if (at >= this.#lookAt) return;
+    this.#lookAt = at;
+    this.#wheel.set(this, at - this.#wheel.now());
   }
 
-  #look(): void {
-    this.#timeoutAt = Infinity;
+  /** The next of them is due. */
+  onLate(): void {
+    this.#lookAt = Infinity;
     const now = this.#wheel.now();
     const { outbox, readGate } = this.#session;
     const late = this.#late(now);

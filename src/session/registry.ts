@@ -1,5 +1,6 @@
 /** All sessions of this gateway, by number, user and group. Finds and counts; decides nothing. */
 import type { Session } from './session.ts';
+import { NO_GROUPS } from './session-record.ts';
 import { NO_SESSION_EVENTS, type SessionEvents } from './session-events.ts';
 
 /**
@@ -95,7 +96,8 @@ export class Registry {
 
   join(session: Session, group: string): Promise<void> | null {
     if (session.groups.has(group)) return null;
-    session.groups.add(group);
+    if (session.groups === NO_GROUPS) session.groups = new Set([group]);
+    else (session.groups as Set<string>).add(group);
     return this.#attach('group', group, session);
   }
 
@@ -105,7 +107,8 @@ export class Registry {
   }
 
   leave(session: Session, group: string): void {
-    if (!session.groups.delete(group)) return;
+    if (!(session.groups as Set<string>).delete(group)) return;
+    if (session.groups.size === 0) session.groups = NO_GROUPS;
     session.groupEnds?.delete(group);
     session.deltas?.forget(group);
     this.#detach('group', group, session);

@@ -28,6 +28,9 @@ export interface Resuming {
   renew(): void;
 }
 
+/** Of all that are in none. */
+export const NO_GROUPS: ReadonlySet<string> = new Set();
+
 export class SessionRecord {
   readonly n: number;
   /** `<gateway id>.<n>`: never used again. */
@@ -54,7 +57,8 @@ export class SessionRecord {
   boundAtWall = 0;
   /** No prototype: keys are the application's. */
   readonly data: JsonObject = Object.create(null) as JsonObject;
-  readonly groups = new Set<string>();
+  /** Written by the registry alone. */
+  groups: ReadonlySet<string> = NO_GROUPS;
   /** null: no membership ends by itself. */
   groupEnds: GroupEnds | null = null;
   /** null: it does not follow the pushes that are kept for its user. */

@@ -46,7 +46,7 @@ export class AddressLimit {
     this.#counts.set(block, count + 1);
     pending.isCounted = true;
     const leave = this.#shared?.enterAddress(block, this.max, onOver);
-    raw.once('close', () => {
+    raw.on('close', () => {
       this.#leave(block);
       leave?.();
     });

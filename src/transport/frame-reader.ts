@@ -4,6 +4,8 @@
  * `ws`. [RFC 6455 section 5.2]
  */
 
+import { NOTHING } from '../bytes.ts';
+
 /** Length 126: two bytes of length follow; 127: eight. */
 const LENGTH_16 = 126;
 const LENGTH_64 = 127;
@@ -33,8 +35,8 @@ export type FrameLimits = {
 };
 
 export class FrameReader {
-  /** Of the frame that was read last, unmasked in place: a view of the chunk. */
-  payload!: Buffer;
+  /** Of the frame that was read last by any of them, unmasked in place: a view of its chunk. */
+  static payload: Buffer = NOTHING;
   /** A close frame was followed to its end: nothing that comes after it means anything. */
   sawClose = false;
   /** Something is against the protocol, or a limit: `ws` must have all that is left of the message, and says what. */
@@ -103,7 +105,7 @@ export class FrameReader {
     // Without a mask the length is below 0.
     if (length < 0 || length > this.#limits.payloadBytesMax || end > chunk.length) return at;
     unmask(chunk, maskAt, end);
-    this.payload = chunk.subarray(payloadAt, end);
+    FrameReader.payload = chunk.subarray(payloadAt, end);
     return end;
   }
 

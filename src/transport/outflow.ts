@@ -13,28 +13,47 @@ export const WRITE_HIGH_WATER_MARK = 1;
 /** Undocumented in Node, but used by its own timeouts; if it is absent, `takenBytes` just stays at 0. */
 type Handle = { readonly bytesWritten?: number; readonly writeQueueSize?: number };
 
+type Before = { readonly readBytes: number; readonly sentBytes: number };
+const NOTHING_BEFORE: Before = { readBytes: 0, sentBytes: 0 };
+
+/** Whose writes these are. */
+interface Writer {
+  /** The kernel has taken everything after a write that it did not take at once. */
+  drained(): void;
+}
+
+/** On a socket. */
+const OUTFLOW = Symbol('outflow');
+type Flowing = { [OUTFLOW]: Outflow };
+
+function ignore(): void {}
+
 export class Outflow implements RawWriter {
   /** Of what is read, too, for which the connection itself counts. */
   counts: ByteCounts = { received: 0, sent: 0 };
   /** What another process has read and written before. */
-  before = { readBytes: 0, sentBytes: 0 };
+  before: Before = NOTHING_BEFORE;
   readonly #socket: Socket;
   /** Below any TLS. */
   readonly #raw: Socket;
   readonly #isSecure: boolean;
-  readonly #onDrain: () => void;
+  readonly #writer: Writer;
+  /** Callback for everything that others write to the socket: TLS never takes a write at once. */
+  readonly onWritten: () => void;
   /** The kernel did not take at once all that was written to a plain socket: `drain` follows. */
   #isBehind = false;
   /** Of what was not written by the stream: bytes that the kernel has not taken. */
   #rawBytes = 0;
 
-  /** @param onDrain Called whenever the kernel has taken everything after a write that it did not take at once. */
-  constructor(socket: Socket, raw: Socket, onDrain: () => void) {
+  constructor(socket: Socket & Partial<Flowing>, raw: Socket, writer: Writer) {
     this.#socket = socket;
     this.#raw = raw;
     this.#isSecure = socket !== raw;
-    this.#onDrain = onDrain;
-    if (!this.#isSecure) socket.on('drain', this.#onTaken);
+    this.#writer = writer;
+    this.onWritten = this.#isSecure ? () => this.#written() : ignore;
+    if (this.#isSecure) return;
+    socket[OUTFLOW] = this;
+    socket.on('drain', Outflow.#onTaken as () => void);
   }
 
   /** Bytes written to the socket and not yet taken by the kernel. */
@@ -81,7 +100,7 @@ export class Outflow implements RawWriter {
   /** What was written meanwhile is behind it, with the stream, whose `drain` follows. */
   rawWritten(): void {
     this.#rawBytes = 0;
-    if (this.#socket.writableLength === 0 && !this.#socket.destroyed) this.#onTaken();
+    if (this.#socket.writableLength === 0 && !this.#socket.destroyed) this.#taken();
   }
 
   /** Must follow everything that others write to the socket. */
@@ -89,15 +108,18 @@ export class Outflow implements RawWriter {
     if (this.#socket.writableLength > 0) this.#isBehind = true;
   }
 
-  /** Callback for everything that others write to the socket: TLS never takes a write at once. */
-  readonly onWritten = (): void => {
-    if (this.#isSecure && this.#socket.writableLength === 0) this.#onDrain();
-  };
+  #written(): void {
+    if (this.#socket.writableLength === 0) this.#writer.drained();
+  }
+
+  static #onTaken(this: Flowing): void {
+    this[OUTFLOW].#taken();
+  }
 
   /** Comes after every write, nearly always in the same turn. */
-  readonly #onTaken = (): void => {
+  #taken(): void {
     if (!this.#isBehind) return;
     this.#isBehind = false;
-    this.#onDrain();
-  };
+    this.#writer.drained();
+  }
 }

@@ -179,7 +179,8 @@ export class Port {
 
   #own(raw: Socket): void {
     this.#sockets.add(raw);
-    raw.once('close', () => {
+    // Not `once`, which would keep two functions where it comes once anyway.
+    raw.on('close', () => {
       this.#sockets.delete(raw);
     });
   }

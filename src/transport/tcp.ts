@@ -33,9 +33,7 @@ export class TcpConnection implements Connection {
 
   constructor(socket: Socket, peer: Peer, wheel: TimerWheel) {
     this.#socket = socket;
-    this.#outflow = new Outflow(socket, peer.raw, () => {
-      this.#handler?.onDrain();
-    });
+    this.#outflow = new Outflow(socket, peer.raw, this);
     this.#wheel = wheel;
     this.transport = peer.secure ? 'tls' : 'tcp';
     this.movable = peer.secure ? null : new Movable(socket);
@@ -96,6 +94,10 @@ export class TcpConnection implements Connection {
     this.#socket.on('data', onData);
     this.#isRaw = this.movable !== null && receiveRaw(this.#socket, onData);
     if (!this.#paused || (this.#isRaw && first !== null)) this.#socket.resume();
+  }
+
+  drained(): void {
+    this.#handler?.onDrain();
   }
 
   get counts(): ByteCounts {

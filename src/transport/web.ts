@@ -99,6 +99,8 @@ export class Web {
       return;
     }
     this.#upgrader.upgrade(request, socket, head, pending, (connection) => {
+      // What it was until now is of no use any more.
+      this.#connections.delete(socket);
       this.#port.settle(pending);
       return this.#accept(connection);
     });

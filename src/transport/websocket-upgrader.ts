@@ -7,10 +7,12 @@ import { WebSocketServer } from 'ws';
 import { NOTHING } from '../bytes.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { Accept, Adopted, Peer } from './transport.ts';
-import { FRAGMENTS_MAX, WebSocketConnection, type WebSocketSettings } from './websocket.ts';
+import { WebSocketConnection, type WebSocketSettings } from './websocket.ts';
 
 /** Room beyond one largest packet, for small packets in the same WebSocket message. */
 export const MESSAGE_ROOM_BYTES = 16_384;
+/** Of a message. */
+const FRAGMENTS_MAX = 128;
 /** `ws` gets no more than a control frame, or one that is against the protocol, in pieces. */
 const CHUNKS = 64;
 
@@ -23,7 +25,7 @@ export class WebSocketUpgrader {
   /** @param packetBytesMax The largest packet in bytes, head included. */
   constructor(packetBytesMax: number, wheel: TimerWheel) {
     const maxPayload = packetBytesMax + MESSAGE_ROOM_BYTES;
-    this.#settings = { wheel, payloadBytesMax: maxPayload };
+    this.#settings = { wheel, payloadBytesMax: maxPayload, fragmentsMax: FRAGMENTS_MAX };
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,

@@ -9,7 +9,7 @@ import type { WebSocket } from 'ws';
 import { Held } from '../held.ts';
 import type { Encoded } from '../protocol/packet.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
-import { FrameReader, payloadOf } from './frame-reader.ts';
+import { type FrameLimits, FrameReader, payloadOf } from './frame-reader.ts';
 import { Outflow } from './outflow.ts';
 import { ownCopy } from './raw-bytes.ts';
 import { Movable } from './raw-handle.ts';
@@ -26,16 +26,14 @@ import {
   type TransportName,
 } from './transport.ts';
 
-/** Of a message. */
-export const FRAGMENTS_MAX = 128;
 /** Unsent pongs after which the connection is closed: many pings in one read, or from a client that reads no pongs. */
 const PONGS_UNSENT_MAX = 60;
 
-export type WebSocketSettings = {
-  readonly wheel: TimerWheel;
-  /** The largest message. */
-  readonly payloadBytesMax: number;
-};
+export type WebSocketSettings = FrameLimits & { readonly wheel: TimerWheel };
+
+/** On a socket, and on its WebSocket. */
+const OWNER = Symbol('connection');
+type Owned = { [OWNER]: WebSocketConnection };
 
 export class WebSocketConnection implements Connection {
   readonly transport: TransportName;
@@ -51,7 +49,9 @@ export class WebSocketConnection implements Connection {
   /** What has come of a message that is not whole: its frames, as they came. */
   #held: Held | null = null;
   #handler: ConnectionHandler | null = null;
+  #failed: Error | null = null;
   #pongsUnsent = 0;
+  #onPongSent: (() => void) | null = null;
   #closing = false;
   #isRaw = false;
   #isPaused = false;
@@ -59,20 +59,13 @@ export class WebSocketConnection implements Connection {
   #isOver = false;
 
   /** @param ws It has just been made, and reads from `socket`. */
-  constructor(
-    ws: WebSocket,
-    socket: Socket,
-    peer: Peer,
-    { wheel, payloadBytesMax }: WebSocketSettings,
-  ) {
+  constructor(ws: WebSocket, socket: Socket, peer: Peer, settings: WebSocketSettings) {
     this.#ws = ws;
     this.#socket = socket;
-    this.#frames = new FrameReader({ payloadBytesMax, fragmentsMax: FRAGMENTS_MAX });
+    this.#frames = new FrameReader(settings);
     this.#wsRead = takeOver(socket);
-    this.#outflow = new Outflow(socket, peer.raw, () => {
-      this.#handler?.onDrain();
-    });
-    this.#wheel = wheel;
+    this.#outflow = new Outflow(socket, peer.raw, this);
+    this.#wheel = settings.wheel;
     this.transport = peer.secure ? 'wss' : 'ws';
     this.movable = peer.secure ? null : new Movable(socket);
     this.remoteAddress = peer.remoteAddress;
@@ -81,62 +74,82 @@ export class WebSocketConnection implements Connection {
   /** @param adopted What the process before has counted; absent: there was none. */
   listen(accept: Accept, adopted?: Adopted): void {
     if (adopted !== undefined) this.#outflow.before = adopted;
-    const handler = accept(this);
-    this.#handler = handler;
-    let failed: Error | null = null;
+    this.#handler = accept(this);
+    const socket: Socket & Partial<Owned> = this.#socket;
+    const ws: WebSocket & Partial<Owned> = this.#ws;
+    socket[OWNER] = ws[OWNER] = this;
+    const on = WebSocketConnection;
     const onData = (chunk: Buffer): void => {
-      this.#onData(chunk, handler);
+      this.#onData(chunk);
     };
-    this.#socket.on('data', onData);
-    this.#isRaw = this.movable !== null && receiveRaw(this.#socket, onData);
-    // What was read and not taken from the stream: `ws` would read it itself.
-    this.#socket.prependListener('close', () => {
-      if (this.#socket.readableLength > 0) this.#onData(this.#socket.read() as Buffer, handler);
-    });
-    // Text frames are treated like binary ones: some clients send them, and Pomelo accepts them. [protocol.md 1.2]
-    this.#ws.on('message', (data: Buffer) => {
-      if (!this.#closing) handler.onBytes(data);
-    });
-    this.#ws.on('ping', (data: Buffer) => {
-      this.#onPing(data);
-    });
-    this.#ws.on('pong', () => {
-      if (!this.#closing) handler.onPong?.(true);
-    });
-    this.#ws.on('error', (error: Error & { code?: string }) => {
-      failed = error;
-      this.#isOver = true;
-      const fault = faultOf(error.code ?? '');
-      if (fault !== null) handler.onFault(fault, error);
-    });
+    socket.on('data', onData);
+    this.#isRaw = this.movable !== null && receiveRaw(socket, onData);
+    socket.prependListener('close', on.#ended as () => void);
     // `ws` does not expose these.
-    this.#socket.on('error', (error) => {
-      failed = error;
-    });
-    this.#ws.on('close', () => {
-      this.#dropHeld();
-      handler.onClosed(failed);
-    });
+    socket.on('error', on.#failedSocket as OnError);
+    ws.on('ping', on.#ping as (data: Buffer) => void);
+    ws.on('pong', on.#pong as () => void);
+    ws.on('error', on.#failedWs as OnError);
+    ws.on('close', on.#closed as () => void);
+  }
+
+  // Listeners, the same for all connections: closures would be a good part of what an idle one takes.
+
+  /** What was read and not taken from the stream: `ws` would read it itself. */
+  static #ended(this: Owned & Socket): void {
+    if (this.readableLength > 0) this[OWNER].#onData(this.read() as Buffer);
+  }
+
+  static #ping(this: Owned, data: Buffer): void {
+    this[OWNER].#onPing(data);
+  }
+
+  static #pong(this: Owned): void {
+    const { [OWNER]: owner } = this;
+    if (!owner.#closing) owner.#handler!.onPong?.(true);
+  }
+
+  static #failedSocket(this: Owned, error: Error): void {
+    this[OWNER].#failed = error;
+  }
+
+  static #failedWs(this: Owned, error: Error & { code?: string }): void {
+    const { [OWNER]: owner } = this;
+    owner.#failed = error;
+    owner.#isOver = true;
+    const fault = faultOf(error.code ?? '');
+    if (fault !== null) owner.#handler!.onFault(fault, error);
+  }
+
+  static #closed(this: Owned): void {
+    const { [OWNER]: owner } = this;
+    owner.#dropHeld();
+    owner.#handler!.onClosed(owner.#failed);
+  }
+
+  drained(): void {
+    this.#handler?.onDrain();
   }
 
   /** All frames that one read has brought came in one moment. */
-  #onData(chunk: Buffer, handler: ConnectionHandler): void {
+  #onData(chunk: Buffer): void {
     const isFirst = this.#wheel.beginMoment();
     try {
-      this.#readFrames(chunk, handler);
+      this.#readFrames(chunk);
     } finally {
       if (isFirst) this.#wheel.endMoment();
     }
   }
 
-  #readFrames(chunk: Buffer, handler: ConnectionHandler): void {
+  #readFrames(chunk: Buffer): void {
+    const handler = this.#handler!;
     this.#outflow.counts.received += chunk.length;
     const wasPaused = this.#isPaused;
     const frames = this.#frames;
     for (let at = 0; at < chunk.length && !this.#isOver;) {
       const end = frames.read(chunk, at);
       if (end > at) {
-        if (!this.#closing) handler.onBytes(frames.payload);
+        if (!this.#closing) handler.onBytes(FrameReader.payload);
         at = end;
       } else {
         at = this.#readPart(chunk, at, handler);
@@ -206,14 +219,14 @@ export class WebSocketConnection implements Connection {
     this.#handler!.onPong?.(false);
     if (!this.#isOpen) return;
     this.#pongsUnsent++;
-    this.#ws.pong(data, false, this.#onPongSent);
+    this.#ws.pong(data, false, (this.#onPongSent ??= () => this.#pongSent()));
     this.#outflow.wrote();
   }
 
-  readonly #onPongSent = (): void => {
+  #pongSent(): void {
     this.#pongsUnsent--;
     this.#outflow.onWritten();
-  };
+  }
 
   get counts(): ByteCounts {
     return this.#outflow.counts;
@@ -305,6 +318,7 @@ export class WebSocketConnection implements Connection {
 }
 
 type OnData = (this: Socket, chunk: Buffer) => void;
+type OnError = (error: Error) => void;
 
 /** Takes from `ws` the listener by which it reads from the socket: it is called only with what it is to read. */
 function takeOver(socket: Socket): OnData {

@@ -98,7 +98,7 @@ describe('a ConnectRequest', () => {
     session.boundAtWall = Date.parse('2026-01-02T03:05:00.5Z');
     session.version = 7;
     session.data['room'] = { id: 1 };
-    session.groups.add('a').add('b');
+    session.groups = new Set(['a', 'b']);
     const { wire, json } = asRead(facts);
     expect(wire).toEqual({
       session: {

@@ -19,7 +19,7 @@ function read(kind: 'closed' | 'lost', event: Buffer): Record<string, unknown> {
 function closedOf(data: JsonObject, keys: readonly string[]) {
   const { session } = connect();
   Object.assign(session.data, data);
-  session.groups.add('room.1');
+  session.groups = new Set(['room.1']);
   const event = encodeClosed(
     { session, reason: 'bye', closeReason: 'kick', code: 4, lastedMs: 1_500 },
     keys,

@@ -361,8 +361,8 @@ const FIELDS: Readonly<Record<string, { frozen: string; anew: string }>> = {
   },
   'session/deadlines.ts': {
     frozen:
-      'openedAt timeoutAt openingMs handshakenAt pingedAt lastHeardAt lastSpokeAt endsAt incompleteSince tickAt hadUid',
-    anew: 'wheel limits session timeout restsSince',
+      'openedAt lookAt openingMs handshakenAt pingedAt lastHeardAt lastSpokeAt endsAt incompleteSince tickAt hadUid',
+    anew: 'wheel limits session restsSince',
   },
   'session/group-view.ts': {
     frozen: 'group forgetAt missed from seen',
