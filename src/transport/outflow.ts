@@ -53,6 +53,7 @@ export class Outflow implements RawWriter {
     this.onWritten = this.#isSecure ? () => this.#written() : ignore;
     if (this.#isSecure) return;
     socket[OUTFLOW] = this;
+    // oxlint-disable-next-line typescript/unbound-method -- the socket is its `this`
     socket.on('drain', Outflow.#onTaken as () => void);
   }
 
@@ -112,9 +113,9 @@ export class Outflow implements RawWriter {
     if (this.#socket.writableLength === 0) this.#writer.drained();
   }
 
-  static #onTaken(this: Flowing): void {
+  static readonly #onTaken = function (this: Flowing): void {
     this[OUTFLOW].#taken();
-  }
+  };
 
   /** Comes after every write, nearly always in the same turn. */
   #taken(): void {

@@ -84,6 +84,7 @@ export class WebSocketConnection implements Connection {
     };
     socket.on('data', onData);
     this.#isRaw = this.movable !== null && receiveRaw(socket, onData);
+    /* oxlint-disable typescript/unbound-method -- what emits is their `this` */
     socket.prependListener('close', on.#ended as () => void);
     // `ws` does not expose these.
     socket.on('error', on.#failedSocket as OnError);
@@ -91,41 +92,42 @@ export class WebSocketConnection implements Connection {
     ws.on('pong', on.#pong as () => void);
     ws.on('error', on.#failedWs as OnError);
     ws.on('close', on.#closed as () => void);
+    /* oxlint-enable typescript/unbound-method */
   }
 
   // Listeners, the same for all connections: closures would be a good part of what an idle one takes.
 
   /** What was read and not taken from the stream: `ws` would read it itself. */
-  static #ended(this: Owned & Socket): void {
+  static readonly #ended = function (this: Owned & Socket): void {
     if (this.readableLength > 0) this[OWNER].#onData(this.read() as Buffer);
-  }
+  };
 
-  static #ping(this: Owned, data: Buffer): void {
+  static readonly #ping = function (this: Owned, data: Buffer): void {
     this[OWNER].#onPing(data);
-  }
+  };
 
-  static #pong(this: Owned): void {
+  static readonly #pong = function (this: Owned): void {
     const { [OWNER]: owner } = this;
     if (!owner.#closing) owner.#handler!.onPong?.(true);
-  }
+  };
 
-  static #failedSocket(this: Owned, error: Error): void {
+  static readonly #failedSocket = function (this: Owned, error: Error): void {
     this[OWNER].#failed = error;
-  }
+  };
 
-  static #failedWs(this: Owned, error: Error & { code?: string }): void {
+  static readonly #failedWs = function (this: Owned, error: Error & { code?: string }): void {
     const { [OWNER]: owner } = this;
     owner.#failed = error;
     owner.#isOver = true;
     const fault = faultOf(error.code ?? '');
     if (fault !== null) owner.#handler!.onFault(fault, error);
-  }
+  };
 
-  static #closed(this: Owned): void {
+  static readonly #closed = function (this: Owned): void {
     const { [OWNER]: owner } = this;
     owner.#dropHeld();
     owner.#handler!.onClosed(owner.#failed);
-  }
+  };
 
   drained(): void {
     this.#handler?.onDrain();
