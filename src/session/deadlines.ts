@@ -97,8 +97,8 @@ export class Deadlines extends WheelEntry {
     this.#endsAt = after(frozen.endsMs);
     this.#tickAt = after(frozen.tickMs);
     [this.#openingMs, this.#hadUid] = [frozen.openingMs, frozen.hadUid];
-    this.#timeoutAt = now + frozen.lookMs;
-    this.#wheel.set(this.#timeout, frozen.lookMs);
+    this.#lookAt = now + frozen.lookMs;
+    this.#wheel.set(this, frozen.lookMs);
   }
 
   /** A packet came, whichever: the client lives, and what is incomplete began after it. */
