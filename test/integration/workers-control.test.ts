@@ -121,6 +121,8 @@ describe('with two workers', () => {
   test('WatchLog has what the parent warns of', async () => {
     await using served = await serveBy(2, nats);
     process.kill(workersOf(served)[1]!, 'SIGKILL');
+    // Until the parent has noticed, it may hand the connection to the one that has gone.
+    await served.logged('a worker has ended unexpectedly');
     const leaving = new AbortController();
     const { body } = await fetch(`http://127.0.0.1:${served.adminPort}/v1/WatchLog`, {
       ...{ method: 'POST', body: '{}', signal: leaving.signal },
