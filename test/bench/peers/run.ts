@@ -46,6 +46,8 @@ async function main(): Promise<void> {
   }
   const chosen = choose(env('ONLY'));
   const installed = await install(say);
+  // As it is shipped, of this tree.
+  await run(process.execPath, ['deploy/package/build.mjs', 'pith'], { cwd: ROOT });
   const out = new Map<string, string>();
   for (const system of chosen) {
     const missing = ['generator', ...system.needs].find((part) => !installed.parts.has(part));

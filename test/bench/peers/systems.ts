@@ -102,7 +102,7 @@ limits: { messages_per_second: 1000000, burst: 1000000 }
 log: { level: info }
 `,
   );
-  await stage.frontend(process.execPath, [join(ROOT, 'src/main.ts'), 'serve', '--config', file]);
+  await stage.frontend(process.execPath, [join(ROOT, 'dist/pith.js'), 'serve', '--config', file]);
 }
 
 const POMELO_ROUTES = {
