@@ -18,9 +18,9 @@ export type Dots = {
   readonly values: readonly number[];
 };
 
-const WIDTH = 880;
+const WIDTH = 910;
 const LEFT = 190;
-const RIGHT = 110;
+const RIGHT = 140;
 const TOP = 64;
 const ROW = 26;
 const BAR = 15;
