@@ -57,7 +57,7 @@ describe('charts', () => {
     expect(svg).toContain('<text x="372" y="76">25.0</text>');
     expect(svg).toContain('>CPU &amp; more</text>');
     expect(svg).toContain('>less &lt;is&gt; best</text>');
-    expect(svg).toContain('viewBox="0 0 880 146"');
+    expect(svg).toContain('viewBox="0 0 910 146"');
   });
 
   test('points stand on a logarithmic scale', () => {
