@@ -44,7 +44,7 @@ export interface RawWriter {
   rawWritten(): void;
 }
 
-/** undefined: not looked up yet; null: there are none. */
+/** undefined: not looked up yet; null: this Node has none. */
 let readKeys: ReadKeys | null | undefined;
 let wrap: StreamWrap | null | undefined;
 /** One request serves all writes that the kernel takes at once. */

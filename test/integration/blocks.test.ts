@@ -1,4 +1,4 @@
-/** Who is kept out: by network, uid and kind of client, at every door, on one gateway. */
+/** Clients that are blocked by network, uid and kind of client, on every listener of one gateway. */
 import { once } from 'node:events';
 import net from 'node:net';
 import { describe, expect, test } from 'vitest';

@@ -38,6 +38,15 @@ function isAlive(pid: number): boolean {
 
 type One = AsyncDisposable & { readonly releases: Releases; readonly served: Served };
 
+/** An upgrade that has begun its successor, which takes its time, under one client. */
+async function upgradeSlowly({ served, releases }: Awaited<ReturnType<typeof serveOne>>) {
+  const [client] = await connect(served, 1);
+  releases.install('2.0.0', SLOW);
+  const upgrading = upgrade(served, releases.main);
+  await served.logged('takes its time');
+  return { client: client!, upgrading, workers: workersOf(served) };
+}
+
 /** One gateway that can be upgraded, from version 1.0.0. */
 async function serveOne(edits: readonly Edit[] = [], yaml = ECHO): Promise<One> {
   const releases = new Releases();
@@ -276,16 +285,12 @@ describe('meanwhile', () => {
 
   test('the parent is killed: both processes end, and the old one drains', async () => {
     await using one = await serveOne();
-    const { served, releases } = one;
-    const [client] = await connect(served, 1);
-    releases.install('2.0.0', SLOW);
-    const upgrading = upgrade(served, releases.main);
-    await served.logged('takes its time');
-    const workers = workersOf(served);
+    const { served } = one;
+    const { client, upgrading, workers } = await upgradeSlowly(one);
     expect(workers.length).toBe(2);
     served.running.kill('SIGKILL');
     expect((await upgrading).code).toBe(1);
-    await client!.ended;
+    await client.ended;
     const closed = served.log().find(({ msg }) => msg === 'session closed');
     expect(closed).toMatchObject({ reason: 'draining' });
     await eventually(() => !workers.some(isAlive), 'both to end');
@@ -293,16 +298,12 @@ describe('meanwhile', () => {
 
   test('a drain comes: nothing is handed over, and all end', async () => {
     await using one = await serveOne();
-    const { served, releases } = one;
-    const [client] = await connect(served, 1);
-    releases.install('2.0.0', SLOW);
-    const upgrading = upgrade(served, releases.main);
-    await served.logged('takes its time');
-    const workers = workersOf(served);
+    const { served } = one;
+    const { client, upgrading, workers } = await upgradeSlowly(one);
     served.running.kill('SIGTERM');
     expect(await served.running.exited).toBe(0);
     expect((await upgrading).code).toBe(1);
-    await client!.ended;
+    await client.ended;
     await eventually(() => !workers.some(isAlive), 'both to end');
   });
 });

@@ -29,7 +29,7 @@ export function countOf(histogram: Histogram): number {
 }
 
 /**
- * The value that so many percent of all do not exceed; NaN if there are none.
+ * The value that this share of all values does not exceed; NaN for an empty histogram.
  *
  * @param percent 0 to 100.
  */
