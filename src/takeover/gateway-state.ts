@@ -15,6 +15,8 @@ export type GatewayState = {
   readonly sessionsEver: number;
   /** null: it has no bus. */
   readonly bus: BusState | null;
+  /** What operators have ordered. */
+  readonly orders: readonly Entry[];
   /** Which sessions may not come back. */
   readonly ended: readonly EndedLineage[];
 };
@@ -27,22 +29,21 @@ export type BusState = {
   readonly startedAtWall: number;
   /** Numbers of calls to backends up to this one are taken. */
   readonly calls: number;
-  /** What operators have ordered. */
-  readonly orders: readonly Entry[];
 };
 
 const value: ReadAs<Entry['value']> = orNull(anObject as ReadAs<NonNullable<Entry['value']>>);
 
+const order = fieldsOf<Entry>({ key: text, at: count, by: text, until: count, value });
+
 const bus = fieldsOf<BusState>({
   ...{ seq: count, announced: count, term: count, startedAtWall: count, calls: count },
-  orders: listOf(fieldsOf<Entry>({ key: text, at: count, by: text, until: count, value })),
 });
 
 const ended = fieldsOf<EndedLineage>({ lineage: text, upTo: orNull(count), leftMs: number });
 
 const gateway = fieldsOf<GatewayState>({
   ...{ version: count, id: text, sessions: count, sessionsEver: count, bus: orNull(bus) },
-  ended: listOf(ended),
+  ...{ orders: listOf(order), ended: listOf(ended) },
 });
 
 /** @throws {ShapeError} naming what is wrong. */

@@ -203,19 +203,26 @@ export class HandOver {
   async #freeze(): Promise<HandedOver> {
     const { clock, wheel, registry, bus, shutdown } = this.#parts;
     const pausedAt = clock.now();
-    for (const { connection } of registry.all()) connection.movable?.stop();
     bus?.hold();
-    const drained = await this.#settle();
-    // Those that have come meanwhile, too.
-    for (const session of registry.all()) this.#sendSocket(session);
-    wheel.pause();
-    const moving = [...registry.all()];
-    const told = await this.#tellAll(moving);
-    const failed = this.#isStopping ? 'the gateway drains' : told;
+    let drained = 0;
+    let moving: readonly Session[] = [];
+    let failed: string | null;
+    try {
+      drained = await this.#settle();
+      // Those that have come meanwhile, too.
+      for (const session of registry.all()) this.#sendSocket(session);
+      wheel.pause();
+      moving = [...registry.all()];
+      failed = await this.#tellAll(moving);
+      if (this.#isStopping) failed = 'the gateway drains';
+    } catch (error) {
+      // Whatever it is, clients are not to wait for ever.
+      failed = errorText(error);
+    }
     if (failed !== null) {
       wheel.resume();
       bus?.goOn();
-      for (const { connection } of moving) connection.movable?.goOn();
+      for (const { connection } of registry.all()) connection.movable?.goOn();
       return { why: failed };
     }
     this.#line.say({ say: 'go' });
@@ -244,14 +251,20 @@ export class HandOver {
     wheel.resume();
   }
 
-  /** Until all can move; who cannot in time is closed. Returns how many. */
+  /**
+   * Reads from nobody, until all can move; who cannot in time is closed. Returns how many. Who was paused reads again by
+   * itself once it has its answers, so all are stopped anew at each look.
+   */
   async #settle(): Promise<number> {
     const { clock, registry, log } = this.#parts;
     const until = clock.now() + SETTLE_MS;
     for (;;) {
       // What was put into outboxes in this turn is written by the next.
       await nextTurn(clock);
-      const busy = [...registry.all()].filter((session) => whyNotMovable(session) !== null);
+      const busy = [...registry.all()].filter((session) => {
+        const isStopped = session.connection.movable?.stop() === true;
+        return !isStopped || whyNotMovable(session) !== null;
+      });
       if (busy.length === 0) return 0;
       if (clock.now() < until) {
         await sleep(clock, LOOK_MS);

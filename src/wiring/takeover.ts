@@ -37,7 +37,7 @@ export type MakeTakeoverParts = Shared & {
 const ENDED_MAX = 100_000;
 
 export function makeHandOver(parts: MakeTakeoverParts, line: Line<FromOld, FromNew>): HandOver {
-  const { gatewayId, clock, live, nats, resume, listeners, worker } = parts;
+  const { gatewayId, clock, live, nats, orders, resume, listeners, worker } = parts;
   return new HandOver(
     {
       ...parts,
@@ -51,6 +51,7 @@ export function makeHandOver(parts: MakeTakeoverParts, line: Line<FromOld, FromN
       freeze: (session) => makeFrozen(parts, session, clock.now()),
       state: () => ({
         ...{ id: gatewayId, sessionsEver: listeners.ever.sessions },
+        orders: [...orders.replica.entries()],
         ended: resume?.ended.page(0, ENDED_MAX).ended ?? [],
       }),
     },
@@ -59,11 +60,11 @@ export function makeHandOver(parts: MakeTakeoverParts, line: Line<FromOld, FromN
 }
 
 function makeOldBus(parts: MakeTakeoverParts, nats: Nats): OldBus {
-  const { clock, orders } = parts;
+  const { clock } = parts;
   const { bus, answers } = nats;
   const state = (): BusState => ({
     ...{ seq: bus.events.seq, announced: bus.events.sessions, ...bus.watch.self },
-    ...{ calls: answers.calls.last, orders: [...orders.replica.entries()] },
+    calls: answers.calls.last,
   });
   const stopSigns = (): void => bus.beStill();
   return new OldBus(makeTappable(nats, parts), { clock, state, stopSigns });
@@ -124,14 +125,14 @@ export function makeTakeOver(parts: MakeTakeoverParts): TakeOverParts {
       isUp: () => nats.connector.up && nats.requests.up,
       cross: (onMarked) => new NewBus(makeTappable(nats, parts), onMarked),
     },
-    restore: ({ sessionsEver, bus, ended }) => {
+    restore: ({ sessionsEver, bus, orders: ordered, ended }) => {
       listeners.ever.sessions = sessionsEver;
+      orders.replica.merge(ordered);
       for (const one of ended) resume?.ended.add(one);
       if (bus === null || nats === null) return;
       nats.bus.events.goOn(bus.seq, bus.announced);
       nats.bus.watch.self = bus;
       nats.answers.calls.last = bus.calls;
-      orders.replica.merge(bus.orders);
     },
     adopt: (handle, client) => listeners.adopt(handle, client),
     drop: (session) => {

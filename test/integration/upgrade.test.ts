@@ -177,8 +177,8 @@ describe('nothing changes', () => {
   test.each([
     [
       'the new version keeps another state',
-      [['takeover/session-state.ts', 'STATE_VERSION = 2;', 'STATE_VERSION = 3;']],
-      /not upgraded: worker 1: it reads version 3 of the state, and this process writes 2/,
+      [['takeover/session-state.ts', 'STATE_VERSION = 3;', 'STATE_VERSION = 4;']],
+      /not upgraded: worker 1: it reads version 4 of the state, and this process writes 3/,
     ],
     [
       'the new version cannot be loaded',
