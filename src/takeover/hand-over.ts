@@ -172,21 +172,26 @@ export class HandOver {
     const { clock, registry } = this.#parts;
     const since = new Map<Session, number>();
     const stopped = new Set<Session>();
-    const until = clock.now() + SLOW_MS;
+    const begun = clock.now();
+    const until = begun + SLOW_MS;
     for (;;) {
       const now = clock.now();
       let slow = 0;
+      let waiting = 0;
       for (const session of registry.all()) {
         if (session.inFlight === 0) {
           since.delete(session);
           continue;
         }
+        waiting++;
         if (!since.has(session)) since.set(session, now);
         if (now - since.get(session)! < SLOW_AFTER_MS) continue;
         slow++;
         if (session.connection.movable?.stop()) stopped.add(session);
       }
-      if (slow === 0 || now >= until) break;
+      // Before, nobody has been seen for long enough to be slow.
+      const isKnown = waiting === 0 || now - begun > SLOW_AFTER_MS;
+      if ((isKnown && slow === 0) || now >= until) break;
       await sleep(clock, LOOK_MS);
     }
     for (const { connection } of stopped) connection.movable?.goOn();

@@ -30,6 +30,18 @@ export const INSTRUMENTS = {
   ),
   pith_workers_ready: gauge('Workers that take clients, where `workers` is more than 1.'),
   pith_worker_crashes_total: counter('Workers that have ended unexpectedly.'),
+  pith_worker_upgrades_total: counter(
+    'Workers that `pith upgrade` was to replace: upgraded; refused, when nothing has changed; failed, when its clients have lost their connections.',
+    ['outcome'],
+  ),
+  pith_worker_upgrade_pause_seconds: histogram(
+    'How long nobody was read from while the clients of a worker moved to the next version.',
+    GC_SECONDS,
+  ),
+  pith_worker_upgrade_sessions_total: counter(
+    'Sessions of workers that were upgraded: moved to the next version, or closed because they could not.',
+    ['outcome'],
+  ),
   pith_sessions: gauge('Open sessions.'),
   pith_session_states: gauge('Open sessions, by transport and state.', ['transport', 'state']),
   pith_handshakes_total: counter(

@@ -1,6 +1,7 @@
 /** The metrics of all workers, those that have ended among them, as one process would have them. */
 import { addedUp, kept, type Sample } from '../telemetry/samples.ts';
 import type { Child } from './child.ts';
+import { UpgradeCounts } from './upgrade-counts.ts';
 
 /** How long a worker may take to say what its own stand at, in milliseconds; later its last word counts. */
 const ANSWER_MS = 2_000;
@@ -8,6 +9,7 @@ const ANSWER_MS = 2_000;
 export class MetricsOfAll {
   /** Workers that have ended unexpectedly. */
   crashes = 0;
+  readonly upgrades = new UpgradeCounts();
   /** Of each, what it said last. */
   readonly #last = new Map<Child, readonly Sample[]>();
   /** Counts of those that have ended. */
@@ -29,6 +31,7 @@ export class MetricsOfAll {
     const samples: Sample[] = [
       { name: 'pith_workers_ready', labels: [], value: ready },
       { name: 'pith_worker_crashes_total', labels: [], value: this.crashes },
+      ...this.upgrades.samples(),
     ];
     return addedUp([...parts, { worker: 0, samples: [...this.#ended, ...samples] }]);
   }

@@ -108,7 +108,7 @@ export class Upgrades {
   }
 
   async #all(tell: Told): Promise<Upgraded> {
-    const { log, places } = this.#parts;
+    const { log, metrics, places } = this.#parts;
     const workers: UpgradedWorker[] = [];
     let why = '';
     let isIntact = true;
@@ -122,9 +122,11 @@ export class Upgrades {
       if (typeof done === 'string') {
         why = `worker ${n}: ${done}`;
         isIntact = place.child === old;
+        metrics.upgrades.ended(isIntact ? 'refused' : 'failed');
         break;
       }
       workers.push(done);
+      metrics.upgrades.upgraded(done);
       const closed = done.closed > 0 ? `, ${done.closed} closed` : '';
       tell(
         `worker ${n}: version ${done.from} is followed by ${done.to} (pid ${done.pid}): ${done.moved} clients moved${closed}, paused for ${done.pausedMs} ms`,

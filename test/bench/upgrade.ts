@@ -81,13 +81,6 @@ console.log(`before: longest wait p50 ${most(longest, 0.5)} ms, p99 ${most(longe
 longest.fill(0);
 const { code, output } = await pith('upgrade', '--pid', String(served.running.pid));
 process.stdout.write(output);
-process.stdout.write(
-  served.running
-    .output()
-    .split('\n')
-    .filter((l) => l.startsWith('T '))
-    .join('\n') + '\n',
-);
 await sleep(BEFORE_MS);
 isOver = true;
 await Promise.all(asking);

@@ -13,6 +13,9 @@ const ROWS: readonly string[] = `
  gauge      pith_config_last_reload_success_timestamp_seconds
  gauge      pith_workers_ready
  counter    pith_worker_crashes_total
+ counter    pith_worker_upgrades_total                    outcome
+ histogram  pith_worker_upgrade_pause_seconds
+ counter    pith_worker_upgrade_sessions_total            outcome
  gauge      pith_sessions
  gauge      pith_session_states                            transport state
  counter    pith_handshakes_total                          dialect client_type
