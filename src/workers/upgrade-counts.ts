@@ -11,7 +11,7 @@ const { buckets } = INSTRUMENTS[PAUSE];
 export class UpgradeCounts {
   readonly #outcomes: Record<UpgradeOutcome, number> = { upgraded: 0, refused: 0, failed: 0 };
   /** Of each bucket alone, and of what is beyond the last. */
-  readonly #pauses = new Array<number>(buckets.length + 1).fill(0);
+  readonly #pauses = [...buckets.map(() => 0), 0];
   #pausedSeconds = 0;
   #moved = 0;
   #closed = 0;

@@ -103,8 +103,8 @@ routes: [{ match: "room.>", backend: room }]
     }
     const { lines } = await admin(served, 'ListSessions');
     const sessions = lines as { uid: string; data: { rank: number } }[];
-    expect(sessions.map(({ uid, data }) => [uid, data.rank]).toSorted()).toEqual(
-      Array.from({ length: 8 }, (_, n) => [`u${n}`, n]),
+    expect(sessions.map(({ uid, data }) => `${uid} ${data.rank}`).toSorted()).toEqual(
+      Array.from({ length: 8 }, (_, n) => `u${n} ${n}`),
     );
     const metrics = await metricsOf(served);
     expect(metrics.get('pith_worker_upgrades_total{outcome="upgraded"}')).toBe(2);
