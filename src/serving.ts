@@ -37,6 +37,9 @@ export function begin(): void {
 export function openLog(config: Config['log'], worker?: number): Logging {
   const opened = logOn(process.stdout, config, systemClock, worker);
   neverWaitFor(process.stdout);
+  process.on('exit', () => {
+    opened.sink.writeBatch();
+  });
   return opened;
 }
 

@@ -12,7 +12,7 @@ import type { CancelTimer, Clock } from './clock.ts';
 export const WHEEL_TICK_MS = 20;
 const SLOTS = 1024;
 /** Entries that fire in one turn of the event loop: what each does may cost as much as a message. */
-const FIRED_PER_TURN = 256;
+const FIRED_PER_TURN = 64;
 /** How far the wheel looks ahead for its next entry, in ticks: it wakes the process up once a second at least. */
 const AHEAD = 50;
 

@@ -9,6 +9,8 @@ import { RecentLines } from './recent-lines.ts';
 export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error' | 'level' | 'flush' | 'child'>;
 /** Bytes of lines written but not read; beyond this, lines are dropped. */
 export const LOG_UNREAD_BYTES_MAX = 1024 * 1024;
+/** Bytes of lines that are written as one; a pipe takes so many at once, so that the lines of several workers never mix. */
+const BATCH_BYTES = 4_096;
 
 /** The stream that lines are written to: stdout. */
 export type LogOutput = {
@@ -19,7 +21,8 @@ export type LogOutput = {
 
 /**
  * Writes lines as long as they are read. A reader that stops or goes away only costs lines: they are counted, and a line
- * says how many once it reads again.
+ * says how many once it reads again. The first line of a turn is written at once, those behind it together at its end:
+ * a write costs more than a line, and thousands of sessions may end at the same time.
  */
 export class LogSink {
   /** Lines dropped since the start. */
@@ -27,18 +30,25 @@ export class LogSink {
   #unreported = 0;
   /** The last line written has been read. */
   #isTaken = true;
+  #batch = '';
+  #batchBytes = 0;
+  #batchLines = 0;
+  #isTurnOpen = false;
   readonly #out: LogOutput;
+  readonly #clock: Clock;
   readonly #onAgain: (dropped: number) => void;
 
   /** @param onAgain Called when lines are read again, with the number of dropped ones. It may log. */
-  constructor(out: LogOutput, onAgain: (dropped: number) => void) {
+  constructor(out: LogOutput, clock: Clock, onAgain: (dropped: number) => void) {
     this.#out = out;
+    this.#clock = clock;
     this.#onAgain = onAgain;
   }
 
   write(line: string): void {
-    if (this.#out.writableLength + line.length > LOG_UNREAD_BYTES_MAX) {
-      this.#drop();
+    const bytes = Buffer.byteLength(line);
+    if (this.#out.writableLength + this.#batchBytes + bytes > LOG_UNREAD_BYTES_MAX) {
+      this.#drop(1);
       return;
     }
     if (this.#unreported > 0 && this.#isTaken) {
@@ -46,11 +56,33 @@ export class LogSink {
       this.#unreported = 0;
       this.#onAgain(dropped);
     }
-    this.#out.write(line, this.#onWritten);
+    if (this.#batchBytes + bytes > BATCH_BYTES) this.writeBatch();
+    this.#batch += line;
+    this.#batchBytes += bytes;
+    this.#batchLines++;
+    if (this.#isTurnOpen) return;
+    this.#isTurnOpen = true;
+    this.#clock.soon(this.#endTurn);
+    this.writeBatch();
+  }
+
+  /** Writes what waits for the end of the turn; for a process that ends before it. */
+  writeBatch(): void {
+    if (this.#batchLines === 0) return;
+    const batch = this.#batch;
+    const lines = this.#batchLines;
+    this.#batch = '';
+    this.#batchBytes = 0;
+    this.#batchLines = 0;
+    this.#out.write(batch, (error) => {
+      if (error) this.#drop(lines);
+      else this.#isTaken = true;
+    });
   }
 
   /** Resolves when everything written has been read, or after `ms`. */
   async flush(clock: Clock, ms: number): Promise<void> {
+    this.writeBatch();
     const taken = new Promise<void>((resolve) => {
       this.#out.write('', () => {
         resolve();
@@ -59,15 +91,15 @@ export class LogSink {
     await within(clock, ms, taken, undefined);
   }
 
-  #drop(): void {
-    this.dropped++;
-    this.#unreported++;
+  #drop(lines: number): void {
+    this.dropped += lines;
+    this.#unreported += lines;
     this.#isTaken = false;
   }
 
-  readonly #onWritten = (error?: Error | null): void => {
-    if (error) this.#drop();
-    else this.#isTaken = true;
+  readonly #endTurn = (): void => {
+    this.#isTurnOpen = false;
+    this.writeBatch();
   };
 }
 
@@ -146,7 +178,7 @@ export function logOn(
   worker?: number,
 ): { log: Log; sink: LogSink; recentLines: RecentLines } {
   const recentLines = new RecentLines();
-  const sink = new LogSink(stdout, (dropped) => {
+  const sink = new LogSink(stdout, clock, (dropped) => {
     log.warn({ dropped }, 'log lines dropped; stdout was not read in time');
   });
   const log = makeLog({

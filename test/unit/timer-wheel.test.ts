@@ -403,12 +403,12 @@ describe('many that are due at once', () => {
     return { clock, wheel, fired, alarms };
   }
 
-  test('fire in their order, 256 in a turn of the event loop', () => {
-    const { clock, wheel, fired } = due(1_000);
+  test('fire in their order, 64 in a turn of the event loop', () => {
+    const { clock, wheel, fired } = due(200);
     const counts = [fired.length];
     while (clock.turn()) counts.push(fired.length);
-    expect(counts).toEqual([256, 512, 768, 1_000]);
-    expect(fired).toEqual(Array.from({ length: 1_000 }, (_, n) => n));
+    expect(counts).toEqual([64, 128, 192, 200]);
+    expect(fired).toEqual(Array.from({ length: 200 }, (_, n) => n));
     expect(wheel.size).toBe(0);
   });
 
@@ -428,7 +428,7 @@ describe('many that are due at once', () => {
     const { clock, wheel, fired } = due(600);
     wheel.set(new Timeout(() => fired.push(-1)), WHEEL_TICK_MS);
     clock.advance(2 * WHEEL_TICK_MS);
-    expect(fired).toHaveLength(256);
+    expect(fired).toHaveLength(64);
     clock.settle();
     expect(fired.at(-1)).toBe(-1);
     expect(fired).toHaveLength(601);
@@ -438,7 +438,7 @@ describe('many that are due at once', () => {
     const { clock, wheel, fired } = due(600);
     wheel.stop();
     clock.settle();
-    expect(fired).toHaveLength(256);
+    expect(fired).toHaveLength(64);
     expect(wheel.size).toBe(0);
   });
 });

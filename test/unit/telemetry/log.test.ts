@@ -6,7 +6,7 @@ import { ManualClock } from '../../support/clock.ts';
 
 /** A pipe whose reader reads when the test says so. */
 class Pipe {
-  readonly lines: string[] = [];
+  readonly writes: string[] = [];
   writableLength = 0;
   error: Error | null = null;
   #waiting: (() => void)[] = [];
@@ -16,7 +16,7 @@ class Pipe {
       done(this.error);
       return;
     }
-    this.lines.push(line);
+    this.writes.push(line);
     this.writableLength += line.length;
     this.#waiting.push(() => {
       this.writableLength -= line.length;
@@ -29,10 +29,19 @@ class Pipe {
   }
 }
 
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+const linesOf = ({ writes }: Pipe): { level: string; msg: string }[] =>
+  writes
+    .join('')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { level: string; msg: string });
+
 function stage() {
   const clock = new ManualClock();
   const pipe = new Pipe();
-  const sink = new LogSink(pipe, (dropped) => {
+  const sink = new LogSink(pipe, clock, (dropped) => {
     log.warn({ dropped }, 'dropped');
   });
   const log = makeLog({
@@ -50,26 +59,55 @@ test("a line bears the wall time of the gateway's clock", () => {
   const { clock, pipe, log } = stage();
   clock.advance(3_600_250);
   log.info('listening');
-  expect(pipe.lines).toEqual([
+  expect(pipe.writes).toEqual([
     '{"level":"info","time":"2026-01-01T01:00:00.250Z","msg":"listening"}\n',
   ]);
 });
 
+describe('lines of one turn', () => {
+  test('are written at its end, all but the first: in their order, a page at a time, none split', async () => {
+    const { pipe, sink } = stage();
+    const lines = Array.from({ length: 10 }, (_, n) => `${n}${'é'.repeat(499)}\n`);
+    for (const line of lines) sink.write(line);
+    // 1,000 bytes each, of which four fit into the 4,096 that a pipe takes at once.
+    expect(pipe.writes).toEqual([lines[0], lines.slice(1, 5).join(''), lines.slice(5, 9).join('')]);
+    await turn();
+    expect(pipe.writes.slice(3)).toEqual([lines[9]]);
+    sink.write('next\n');
+    expect(pipe.writes.at(-1)).toBe('next\n');
+  });
+
+  test('go out before the process ends, or is asked to wait for its reader', async () => {
+    const { clock, pipe, sink } = stage();
+    for (const line of ['a\n', 'b\n', 'c\n']) sink.write(line);
+    expect(pipe.writes).toEqual(['a\n']);
+    sink.writeBatch();
+    expect(pipe.writes).toEqual(['a\n', 'b\nc\n']);
+    sink.write('d\n');
+    void sink.flush(clock, 500);
+    expect(pipe.writes).toEqual(['a\n', 'b\nc\n', 'd\n', '']);
+    await turn();
+    expect(pipe.writes.length).toBe(4);
+  });
+});
+
 describe('a reader that', () => {
-  test('stops costs 1 MiB and lines, and is told how many when it reads again', () => {
+  test('stops costs 1 MiB and lines, and is told how many when it reads again', async () => {
     const { pipe, sink, log } = stage();
     const text = 'x'.repeat(1_000);
     for (let n = 0; n < 3_000; n++) log.info(text);
     expect(LOG_UNREAD_BYTES_MAX).toBe(1_048_576);
     expect(pipe.writableLength).toBeLessThanOrEqual(1_048_576);
     expect(pipe.writableLength).toBeGreaterThan(1_000_000);
-    expect(sink.dropped).toBe(3_000 - pipe.lines.length);
+    await turn();
+    expect(sink.dropped).toBe(3_000 - linesOf(pipe).length);
     const { dropped } = sink;
     pipe.read();
-    pipe.lines.length = 0;
+    pipe.writes.length = 0;
     log.info('again');
     log.info('and again');
-    expect(pipe.lines.map((line) => JSON.parse(line) as object)).toEqual([
+    await turn();
+    expect(linesOf(pipe)).toEqual([
       expect.objectContaining({ level: 'warn', dropped, msg: 'dropped' }),
       expect.objectContaining({ msg: 'again' }),
       expect.objectContaining({ msg: 'and again' }),
@@ -77,17 +115,20 @@ describe('a reader that', () => {
     expect(sink.dropped).toBe(dropped);
   });
 
-  test('has gone costs lines, each of which is counted', () => {
+  test('has gone costs lines, each of which is counted', async () => {
     const { pipe, sink, log } = stage();
     pipe.error = new Error('EPIPE');
     for (let n = 0; n < 10; n++) log.info('nobody hears it');
+    await turn();
     expect(sink.dropped).toBe(10);
-    expect(pipe.lines).toEqual([]);
+    expect(pipe.writes).toEqual([]);
     pipe.error = null;
     log.info('somebody hears it');
     pipe.read();
+    await turn();
     log.info('and this');
-    expect(pipe.lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual([
+    await turn();
+    expect(linesOf(pipe).map(({ msg }) => msg)).toEqual([
       'somebody hears it',
       'dropped',
       'and this',
