@@ -92,8 +92,9 @@ describe('slabs', () => {
     const slabs = new Slabs();
     const before = process.memoryUsage.rss();
     const held = megabytes(slabs, 32);
-    expect(process.memoryUsage.rss() - before).toBeGreaterThan(28 * SLAB_BYTES);
+    // Of the rest of the process some megabytes may go back meanwhile.
+    expect(process.memoryUsage.rss() - before).toBeGreaterThan(20 * SLAB_BYTES);
     for (const one of held) one.clear();
-    expect(process.memoryUsage.rss() - before).toBeLessThan(16 * SLAB_BYTES);
+    expect(process.memoryUsage.rss() - before).toBeLessThan(10 * SLAB_BYTES);
   });
 });
