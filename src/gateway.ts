@@ -5,7 +5,7 @@
 import { inBackground } from './background.ts';
 import type { ServiceFacts } from './bus/micro-service.ts';
 import { type Clock, within } from './clock.ts';
-import { autoLimits, type Resources } from './config/auto-limits.ts';
+import { autoLimits, needsOf, type Resources } from './config/auto-limits.ts';
 import type { OtelExport } from './config/otel-variables.ts';
 import { pageUrls } from './config/web-pages.ts';
 import type { Config } from './config/schema.ts';
@@ -130,7 +130,7 @@ export class Gateway {
     const live = { config };
     const kept = { failures: new Failures(config.log.client_ip), troubles: new BackendTroubles() };
     const shared = { ...parts, live, gatewayId: this.id, wheel: this.#wheel, metrics, ...kept };
-    const capacity = autoLimits(config.limits, parts.resources, config.auth.mode !== 'none');
+    const capacity = autoLimits(config.limits, parts.resources, needsOf(config));
     const outboxes = new Outboxes(clock, capacity.outboxesBytes, config.limits.fanout.per_turn);
     const liveTokens = makeLiveTokens(shared);
     const exports = makeExports(shared);

@@ -1,5 +1,5 @@
 /** What fits on this machine: what `auto` comes to in `limits`, and how many connections each port may have. Pure. */
-import type { LimitsConfig } from './schema.ts';
+import type { Config, LimitsConfig } from './schema.ts';
 
 /** What the process may use. */
 export type Resources = {
@@ -24,6 +24,9 @@ export type Capacity = {
   readonly unfinishedBytes: number;
 };
 
+/** What the rest of the configuration asks for. */
+type Needs = { readonly keepsHandshakes?: boolean; readonly isDialledIn?: boolean };
+
 /**
  * What one connection can hold at most, measured with the crowds of test/border/crowds: a session in TLS, 9 KiB of heap and
  * about 30 outside of it.
@@ -43,29 +46,48 @@ const UNFINISHED_SHARE = 1 / 16;
 const CONNECTIONS_SHARE = 2 / 3;
 /** Health, admin and control. */
 const PORTS = 3;
-/** Each of those ports may have this share of all descriptors, within bounds; where they are few, a larger share. */
-const PORT_SHARE = 1 / 16;
+/**
+ * Each of those ports may have this share of all descriptors, within bounds; where they are few, a larger share. Probes,
+ * scrapes and operators do not grow with the number of clients: a few dozen connections at a time are many.
+ */
+const PORT_SHARE = 1 / 64;
 const PORT_CONNECTIONS_FEW = 64;
 const PORT_SHARE_OF_FEW = 1 / 6;
-const PORT_CONNECTIONS_MAX = 1_024;
-/** Descriptors for backends, the bus, files and the program itself. */
-const SPARE_DESCRIPTORS = 64;
+const PORT_CONNECTIONS_MAX = 256;
+/** Backends that dial in come to the admin or control port, each process with a connection, so both may have more. */
+const DIAL_IN_SHARE = 1 / 16;
+const DIAL_IN_CONNECTIONS_MAX = 1_024;
+/**
+ * Descriptors for backends, the bus, files and the program itself, which has about 30: this share of all, within bounds.
+ * A larger gateway has more backends, and more connections to each.
+ */
+const SPARE_SHARE = 1 / 64;
+const SPARE_DESCRIPTORS_MIN = 64;
+const SPARE_DESCRIPTORS_MAX = 512;
 /** So few are always allowed, though descriptors may run out then. */
 const CONNECTIONS_MIN = 64;
 
 /**
  * A number in `limits` counts as long as there are descriptors for it.
  *
- * @param keepsHandshakes Sessions keep their handshakes, each as large as a packet: a backend is asked again about them.
+ * @param needs.keepsHandshakes Sessions keep their handshakes, each as large as a packet: a backend is asked again about
+ *   them.
+ * @param needs.isDialledIn Backends connect to the ports of operators.
  */
 export function autoLimits(
   limits: LimitsConfig,
   { memoryBytes, descriptors }: Resources,
-  keepsHandshakes = false,
+  { keepsHandshakes, isDialledIn }: Needs = {},
 ): Capacity {
+  const [share, most] = isDialledIn
+    ? [DIAL_IN_SHARE, DIAL_IN_CONNECTIONS_MAX]
+    : [PORT_SHARE, PORT_CONNECTIONS_MAX];
   const few = Math.min(PORT_CONNECTIONS_FEW, Math.floor(descriptors * PORT_SHARE_OF_FEW));
-  const share = Math.max(few, Math.floor(descriptors * PORT_SHARE));
-  const portConnections = Math.min(PORT_CONNECTIONS_MAX, share);
+  const portConnections = Math.min(most, Math.max(few, Math.floor(descriptors * share)));
+  const spare = Math.min(
+    SPARE_DESCRIPTORS_MAX,
+    Math.max(SPARE_DESCRIPTORS_MIN, Math.floor(descriptors * SPARE_SHARE)),
+  );
   const outboxesBytes =
     limits.outboxes === 'auto'
       ? Math.max(limits.outbox, Math.floor(memoryBytes * OUTBOXES_SHARE))
@@ -78,10 +100,7 @@ export function autoLimits(
     limits.unfinished === 'auto'
       ? Math.max(2 * limits.packet + MESSAGE_BYTES, Math.floor(memoryBytes * UNFINISHED_SHARE))
       : limits.unfinished;
-  const byDescriptors = Math.max(
-    CONNECTIONS_MIN,
-    descriptors - PORTS * portConnections - SPARE_DESCRIPTORS,
-  );
+  const byDescriptors = Math.max(CONNECTIONS_MIN, descriptors - PORTS * portConnections - spare);
   const bytes = Math.max(0, memoryBytes - outboxesBytes) * CONNECTIONS_SHARE;
   const packets = (PACKETS + (keepsHandshakes ? 1 : 0)) * limits.packet;
   const each = SESSION_BYTES + MESSAGE_BYTES + packets;
@@ -95,5 +114,12 @@ export function autoLimits(
     outboxesBytes,
     inFlightBytes,
     unfinishedBytes,
+  };
+}
+
+export function needsOf({ auth, backends }: Pick<Config, 'auth' | 'backends'>): Needs {
+  return {
+    keepsHandshakes: auth.mode !== 'none',
+    isDialledIn: Object.values(backends).some(({ kind }) => kind === 'dial_in'),
   };
 }

@@ -69,7 +69,9 @@ export const limitsSchema = z
         error: 'expected auto, or a whole number from 1 to 10000000',
       })
       .prefault('auto')
-      .describe('Connections of this gateway; auto: from memory and file-descriptor limits.'),
+      .describe(
+        'Connections of this gateway; auto: from memory and file-descriptor limits, of which a few are reserved for ports, backends and files (deploy/README.md).',
+      ),
     connections_per_address: integer(
       0,
       'Connections from one address, or one /64 network of IPv6, on all listeners; behind trusted_proxies the client counts; 0: no limit, as players share addresses.',

@@ -1,14 +1,16 @@
 import { expect, test } from 'vitest';
 
-import { autoLimits } from '../../../src/config/auto-limits.ts';
+import { autoLimits, needsOf } from '../../../src/config/auto-limits.ts';
 import { load } from './support.ts';
 
 const MIB = 1024 * 1024;
 
 type Resources = { memoryBytes: number; descriptors: number };
 
-function capacity(limits: string, resources: Resources, keepsHandshakes?: boolean) {
-  return autoLimits(load(`limits: ${limits}`).limits, resources, keepsHandshakes);
+type Needs = { keepsHandshakes?: boolean; isDialledIn?: boolean };
+
+function capacity(limits: string, resources: Resources, needs?: Needs) {
+  return autoLimits(load(`limits: ${limits}`).limits, resources, needs);
 }
 
 test('auto: a quarter of memory for outboxes, and connections by what is left', () => {
@@ -18,12 +20,16 @@ test('auto: a quarter of memory for outboxes, and connections by what is left', 
     unfinishedBytes: 32 * MIB,
     // Two thirds of 384 MiB, at 48 KiB for the session, 64 for a message and its pieces, and two packets of 64 KiB.
     connections: 1_092,
-    portConnections: 1_024,
-    portCrowdedAt: 512,
+    portConnections: 256,
+    portCrowdedAt: 128,
   });
   const large = capacity('{ packet: 1MiB }', { memoryBytes: 512 * MIB, descriptors: 1_000_000 });
   expect(large.connections).toBe(121);
-  const asked = capacity('{}', { memoryBytes: 512 * MIB, descriptors: 1_000_000 }, true);
+  const asked = capacity(
+    '{}',
+    { memoryBytes: 512 * MIB, descriptors: 1_000_000 },
+    { keepsHandshakes: true },
+  );
   expect(asked.connections).toBe(862);
   const given = capacity('{ outboxes: 320MiB }', {
     memoryBytes: 512 * MIB,
@@ -57,7 +63,9 @@ test.each([
   { descriptors: 256, connections: 66, portConnections: 42 },
   { descriptors: 400, connections: 144, portConnections: 64 },
   { descriptors: 1_024, connections: 768, portConnections: 64 },
-  { descriptors: 65_536, connections: 62_400, portConnections: 1_024 },
+  { descriptors: 8_192, connections: 7_680, portConnections: 128 },
+  { descriptors: 20_000, connections: 18_920, portConnections: 256 },
+  { descriptors: 65_536, connections: 64_256, portConnections: 256 },
   { descriptors: 64, connections: 64, portConnections: 10 },
 ])('all ports together leave descriptors: of $descriptors', ({ descriptors, ...expected }) => {
   const memoryBytes = 64 * 1024 * MIB;
@@ -65,4 +73,18 @@ test.each([
   // A number asks for more than there are, or for less.
   expect(capacity('{ connections: 100000 }', { memoryBytes, descriptors })).toMatchObject(expected);
   expect(capacity('{ connections: 7 }', { memoryBytes, descriptors }).connections).toBe(7);
+});
+
+test.each([
+  { descriptors: 400, connections: 144, portConnections: 64 },
+  { descriptors: 20_000, connections: 16_616, portConnections: 1_024 },
+])('backends that dial in find more places: of $descriptors', ({ descriptors, ...expected }) => {
+  const resources = { memoryBytes: 64 * 1024 * MIB, descriptors };
+  expect(capacity('{}', resources, { isDialledIn: true })).toMatchObject(expected);
+});
+
+test('what the configuration asks for', () => {
+  expect(needsOf(load('{}'))).toEqual({ keepsHandshakes: false, isDialledIn: false });
+  const yaml = 'backends: { world: { dial_in: { token: a-token-of-32-characters-or-more } } }';
+  expect(needsOf(load(yaml))).toEqual({ keepsHandshakes: false, isDialledIn: true });
 });
