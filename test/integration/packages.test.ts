@@ -189,6 +189,10 @@ routes: [{ match: "own.>", backend: own, method: /t.S/One }, { match: ">", backe
     const [, adminPort] = await served.waitFor(/"adminPort":(\d+)/);
     const info = await fetch(`http://127.0.0.1:${adminPort}/v1/GetInfo`, { method: 'POST' });
     expect(await info.json()).toMatchObject({ state: 'ready', sessions: 1 });
+    for (const page of ['playground', 'console']) {
+      const { status } = await fetch(`http://127.0.0.1:${adminPort}/${page}`);
+      expect([page, status]).toEqual([page, 200]);
+    }
   });
 });
 
