@@ -114,10 +114,10 @@ function tableOf(rows: readonly Row[], sessions: number, by: TopBy): string {
     cell(session['uid']) || '-',
     cell(session['remote_ip']),
     `${cell(stats['outbox_bytes']) || '0'} B`,
-    cell(stats['outbox_age']) || '-',
-    cell(stats['round_trip']) || '-',
+    durationText(stats['outbox_age']),
+    durationText(stats['round_trip']),
     cell(stats['reconnects']) || '-',
-    cell(stats['silent_for']) || '-',
+    durationText(stats['silent_for']),
   ]);
   const all = [HEAD, ...cells];
   const widths = HEAD.map((_, i) => Math.max(...all.map((row) => row[i]!.length)));
@@ -128,6 +128,14 @@ function tableOf(rows: readonly Row[], sessions: number, by: TopBy): string {
       .trimEnd(),
   );
   return `${lines.join('\n')}\nthe worst ${rows.length} of ${sessions} sessions by ${by.replace('-', ' ')}\n`;
+}
+
+/** `"0.007260576s"` as `7 ms`, `"25.754205359s"` as `25.8 s`. */
+function durationText(duration: unknown): string {
+  if (typeof duration !== 'string') return '-';
+  const ms = msOf(duration);
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  return ms < 600_000 ? `${(ms / 1_000).toFixed(1)} s` : `${Math.round(ms / 60_000)} min`;
 }
 
 /** Without what would move the cursor: it may be a client's word. */

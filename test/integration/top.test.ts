@@ -13,6 +13,15 @@ import { eventually } from '../support/wait.ts';
 
 type Shown = { sessions: number; worst: { sid: string; uid: string; [field: string]: unknown }[] };
 
+async function table(gateway: TestGateway, by: AskedTop['by']): Promise<string> {
+  const admin = { url: `http://127.0.0.1:${gateway.adminPort}`, token: '' };
+  const { out } = await showTop(
+    { by, count: 10, admin, json: false },
+    { env: {}, clock: systemClock },
+  );
+  return out;
+}
+
 async function top(gateway: TestGateway, by: AskedTop['by'], count = 10): Promise<Shown> {
   const admin = { url: `http://127.0.0.1:${gateway.adminPort}`, token: '' };
   const { code, out, err } = await showTop(
@@ -50,6 +59,8 @@ limits: { outbox: 64MiB }`;
   expect((await top(other, 'outbox-age')).worst[0]!.sid).toBe(slowSid);
   expect((await top(one, 'round-trip')).worst).toHaveLength(2);
   expect((await top(one, 'round-trip', 1)).worst).toHaveLength(1);
+  const durations = String.raw`\d+(?:\.\d)? (?:ms|s|min)`;
+  expect(await table(one, 'round-trip')).toMatch(new RegExp(`127\\.0\\.0\\.1 .* B +${durations} +${durations} +0 +${durations}\n`)); // prettier-ignore
 
   // Somebody comes and goes three times, and is there now.
   for (let n = 2; n <= 5; n++) {
