@@ -14,7 +14,7 @@ export const LOOK_MS = 1_000;
  * of them.
  */
 const SILENT_LOOKS = 3;
-/** Connections that were handed to a worker and have not reached it; more are closed. */
+/** Connections of clients that were handed to a worker and have not reached it; more are refused. */
 const HANDED_MAX = 4_096;
 
 /** Its process, as Node's ChildProcess is. */
@@ -115,14 +115,12 @@ export class Child implements Keeper {
     });
   }
 
-  take(door: string, handle: RawHandle): void {
+  take(door: string, handle: RawHandle): boolean {
     if (isOfClients(door)) {
-      if (this.#sent - this.status.received >= HANDED_MAX) {
-        handle.close();
-        return;
-      }
+      if (this.#sent - this.status.received >= HANDED_MAX) return false;
       this.#sent++;
     }
     this.channel.tell('connection', { door }, handle);
+    return true;
   }
 }

@@ -4,7 +4,11 @@
  */
 import net, { type Socket } from 'node:net';
 
+import type { Clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
+import { errorText } from '../errors.ts';
+import type { Log } from '../telemetry/log.ts';
+import { LogThrottle } from '../telemetry/log-throttle.ts';
 import { type RawHandle, rawHandleOf } from '../transport/raw-handle.ts';
 import { isOfClients, type ListenAsk, type Listening } from './words.ts';
 
@@ -17,8 +21,8 @@ export interface Keeper {
   readonly load: number | null;
   /** It has said nothing for so long that it may hang. */
   readonly isSilent: boolean;
-  /** Hands it over. */
-  take(door: string, handle: RawHandle): void;
+  /** Hands it over. @returns False: too many have not reached it yet, so this one is not for it. */
+  take(door: string, handle: RawHandle): boolean;
 }
 
 export type Untaken = { readonly door: string; readonly handle: RawHandle };
@@ -116,12 +120,16 @@ export class Doors {
   #hand(door: Door, handle: RawHandle): void {
     const there = answeringOf(door).filter((one) => !this.#holding.has(one));
     const keeper = isOfClients(door.name) ? this.#leastOf(there) : firstOf(there);
-    if (keeper !== undefined) keeper.take(door.name, handle);
-    else if (door.held.length < HELD_MAX) door.held.push(handle);
-    else {
-      handle.close();
-      this.#onFault(door.name, new Error('no worker is there to take the connection'));
-    }
+    if (keeper !== undefined) {
+      if (keeper.take(door.name, handle)) return;
+      this.#refuse(door, handle, 'all workers have too many connections before them');
+    } else if (door.held.length < HELD_MAX) door.held.push(handle);
+    else this.#refuse(door, handle, 'no worker is there to take the connection');
+  }
+
+  #refuse({ name }: Door, handle: RawHandle, why: string): void {
+    handle.close();
+    this.#onFault(name, new Error(why));
   }
 
   #leastOf(all: readonly Keeper[]): Keeper | undefined {
@@ -136,6 +144,22 @@ export class Doors {
     }
     return least ?? all[first % all.length];
   }
+}
+
+/** For `onFault`: at a limited rate, as whoever connects decides how many there are. */
+export function logRefusals({
+  clock,
+  log,
+}: {
+  readonly clock: Clock;
+  readonly log: Log;
+}): (door: string, error: Error) => void {
+  const throttle = new LogThrottle(clock);
+  return (door, error) => {
+    const more = throttle.allow(door);
+    if (more === null) return;
+    log.warn({ door, error: errorText(error), ...more }, 'a connection was refused');
+  };
 }
 
 /** Its key in the configuration, and the address there. */

@@ -15,7 +15,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { RecentLines } from '../telemetry/recent-lines.ts';
 import { AddressCounts } from './address-counts.ts';
 import { Child, type Place, type WorkerProcess } from './child.ts';
-import { Doors, placeOf } from './doors.ts';
+import { Doors, logRefusals, placeOf } from './doors.ts';
 import { FirstStart } from './first-start.ts';
 import { endHung } from './hung.ts';
 import { LostWorkers } from './lost-workers.ts';
@@ -84,7 +84,7 @@ export class Parent {
   readonly #there = (): readonly Child[] => this.children;
 
   constructor(parts: ParentParts) {
-    const { random, log, workers } = parts;
+    const { random, workers } = parts;
     this.#parts = parts;
     this.#reload = new ReloadOfAll(parts, this.#there);
     this.#standing = new StandingOrders(parts.clock, this.#there, () => this.#reload.config);
@@ -94,9 +94,7 @@ export class Parent {
     this.#onEnded = ended.resolve;
     this.ready = ready.promise;
     this.#onReady = ready.resolve;
-    this.#doors = new Doors((door, error) => {
-      log.warn({ door, error: errorText(error) }, 'a connection was refused');
-    });
+    this.#doors = new Doors(logRefusals(parts));
     this.#places = Array.from({ length: workers }, () => ({
       child: null,
       backoff: new Backoff(AGAIN_MS.min, AGAIN_MS.max, random),
