@@ -212,7 +212,7 @@ bench-upgrade: setup ## measure how long pith upgrade keeps clients waiting: CLI
 bench-memory: setup ## measure memory at rest and per idle session, start and reload; ONLY=rest,idle,hostile,reload, N=5000,18000
 	@node test/bench/memory.ts
 
-bench-connections: setup ## measure 18,000 idle sessions in one process and in each of several workers, messages at 18,000, and how connections spread; ONLY=one,workers,message,spread, N=18000, WORKERS=4
+bench-connections: setup ## measure 18,000 idle sessions in one process and in each of several workers, messages at 18,000, and how connections spread; ONLY=one,workers,message,two,spread, N=18000, WORKERS=4
 	@node test/bench/connections.ts
 
 bench-observability: setup ## measure what traces, metrics, a watch and an open console cost per message: ROUNDS=30 ONLY=traces,console; twenty minutes, needs a quiet machine

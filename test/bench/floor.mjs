@@ -1,9 +1,19 @@
 // The floor: the least that any WebSocket gateway on Node can cost. With --push each message that comes goes to all, as
-// a push: the least that a fan-out can cost, one shared frame in a bare loop.
+// a push: the least that a fan-out can cost, one shared frame in a bare loop. With --tls=CERT,KEY it is over TLS.
+import { readFileSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+
 import { Sender, WebSocketServer } from 'ws';
 
-const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false }, () => {
-  console.log(`listening on 127.0.0.1:${server.address().port}`);
+const tls = process.argv.find((one) => one.startsWith('--tls='));
+const [cert, key] = tls?.slice('--tls='.length).split(',') ?? [];
+const front = tls
+  ? https.createServer({ cert: readFileSync(cert), key: readFileSync(key) })
+  : http.createServer();
+const server = new WebSocketServer({ server: front, perMessageDeflate: false });
+front.listen(0, '127.0.0.1', () => {
+  console.log(`listening on 127.0.0.1:${front.address().port}`);
 });
 
 /** A push to `onPush`, with what came behind the route of the request. */

@@ -118,11 +118,50 @@ export class Server implements AsyncDisposable {
     return [this.pid, ...this.workers].reduce((sum, pid) => sum + cpuNs(pid), 0);
   }
 
+  /** How often it and its workers have slept and been woken. */
+  get wakeUps(): number {
+    return [this.pid, ...this.workers].reduce((sum, pid) => {
+      const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+      return sum + Number(/\nvoluntary_ctxt_switches:\s+(\d+)/.exec(status)![1]);
+    }, 0);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.kill('SIGKILL');
     if (this.#child.exitCode === null && this.#child.signalCode === null)
       await once(this.#child, 'exit');
     rmSync(this.#folder, { recursive: true });
+  }
+}
+
+/** A bare `ws` server that sends back what comes. */
+export class Floor implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  readonly port: number;
+
+  private constructor(child: ChildProcess, port: number) {
+    this.#child = child;
+    this.port = port;
+  }
+
+  static async start(...args: readonly string[]): Promise<Floor> {
+    const file = fileURLToPath(new URL('floor.mjs', import.meta.url));
+    const child = spawn(process.execPath, [file, ...args], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    living.add(child);
+    child.once('exit', () => living.delete(child));
+    const [text] = (await once(child.stdout!, 'data')) as [Buffer];
+    return new Floor(child, Number(/:(\d+)/.exec(text.toString())![1]));
+  }
+
+  get cpuNs(): number {
+    return cpuNs(this.#child.pid!);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await once(this.#child, 'exit');
   }
 }
 
