@@ -5,15 +5,16 @@ import type { DoneFields, PushedFields } from '../contract/gateway-frames.ts';
 import { errorText, type Failure, failure, isFailure } from '../errors.ts';
 import type { BackendCommands } from '../upstream/backend-commands.ts';
 import type { BackendReport } from '../upstream/backend-report.ts';
-import { FLEET_WAIT_MS, type FleetCommands } from './fleet-commands.ts';
-import { notDone, runSessionVerb } from './session-verbs.ts';
+import { FLEET_WAIT_MS } from './fleet-commands.ts';
+import type { PassableCommands } from './passable-commands.ts';
+import { notDone } from './session-verbs.ts';
 
 export class BackendFleetCommands implements BackendCommands {
   readonly convertBytesMax: number;
   readonly report: BackendReport;
-  readonly #fleet: FleetCommands;
+  readonly #fleet: PassableCommands;
 
-  constructor(fleet: FleetCommands, report: BackendReport, convertBytesMax: number) {
+  constructor(fleet: PassableCommands, report: BackendReport, convertBytesMax: number) {
     this.#fleet = fleet;
     this.report = report;
     this.convertBytesMax = convertBytesMax;
@@ -42,9 +43,9 @@ export class BackendFleetCommands implements BackendCommands {
     };
   }
 
-  async verb(verb: SessionVerb): Promise<DoneFields> {
+  async verb(verb: SessionVerb, isAwaited: boolean): Promise<DoneFields> {
     try {
-      const done = await runSessionVerb(verb, this.#fleet);
+      const done = await this.#fleet.verb(verb, isAwaited);
       const { failure: why, changed } = done;
       const others =
         changed === 0

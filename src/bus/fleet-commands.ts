@@ -84,6 +84,11 @@ export class FleetCommands {
     this.#bus = bus;
   }
 
+  /** Why a push cannot be sent at all; null: it can. */
+  check(push: Push): Failure | null {
+    return this.#sessionCommands.check(push);
+  }
+
   /** Pushes without counting. @param from The session that a push without a target is for. */
   push(push: Push, from: Session | null): Failure | null {
     const refused = this.#sessionCommands.check(push);

@@ -48,6 +48,14 @@ export type HandOverParts = {
   readonly listeners: readonly string[];
   /** null: there is no bus but the process itself. */
   readonly bus: OldBus | null;
+  /** What backends and operators order: it waits, is carried out here after all, or is passed on. */
+  readonly commands: {
+    hold(): void;
+    goOn(): void;
+    pass(tell: (command: string) => void): void;
+  };
+  /** Ends the connections to backends once all that they have sent is read. */
+  readonly leaveBackends: () => Promise<void>;
   /** Connections that are no sessions yet. */
   readonly newcomers: {
     /** Resolves when no more come. */
@@ -206,7 +214,7 @@ export class HandOver {
   }
 
   async #freeze(): Promise<HandedOver> {
-    const { clock, wheel, registry, bus, shutdown } = this.#parts;
+    const { clock, wheel, registry, bus, commands, shutdown } = this.#parts;
     const pausedAt = clock.now();
     bus?.hold();
     let drained = 0;
@@ -214,6 +222,7 @@ export class HandOver {
     let failed: string | null;
     try {
       drained = await this.#settle();
+      commands.hold();
       // Those that have come meanwhile, too.
       for (const session of registry.all()) this.#sendSocket(session);
       wheel.pause();
@@ -227,6 +236,7 @@ export class HandOver {
     if (failed !== null) {
       wheel.resume();
       bus?.goOn();
+      commands.goOn();
       for (const { connection } of registry.all()) connection.movable?.goOn();
       return { why: failed };
     }
@@ -240,8 +250,13 @@ export class HandOver {
       },
       () => this.#next('marked'),
     );
+    commands.pass((command) => {
+      this.#line.say({ say: 'command', command });
+    });
     await this.#leave(moving);
-    await passed;
+    // Who is refused hears of it first.
+    await nextTurn(clock);
+    await Promise.all([passed, this.#parts.leaveBackends()]);
     this.#line.say({ say: 'done' });
     return { moved: moving.length, drained, pausedMs };
   }
@@ -261,9 +276,13 @@ export class HandOver {
    * itself once it has its answers, so all are stopped anew at each look.
    */
   async #settle(): Promise<number> {
-    const { clock, registry, log } = this.#parts;
+    const { clock, registry, commands, log } = this.#parts;
     const until = clock.now() + SETTLE_MS;
     for (;;) {
+      // What a backend has sent before an answer comes before it: nothing waits while answers are due.
+      const isLate = clock.now() >= until;
+      if (isLate || [...registry.all()].every(({ inFlight }) => inFlight === 0)) commands.hold();
+      else commands.goOn();
       // What was put into outboxes in this turn is written by the next.
       await nextTurn(clock);
       const busy = [...registry.all()].filter((session) => {
@@ -271,7 +290,7 @@ export class HandOver {
         return !isStopped || whyNotMovable(session) !== null;
       });
       if (busy.length === 0) return 0;
-      if (clock.now() < until) {
+      if (!isLate) {
         await sleep(clock, LOOK_MS);
         continue;
       }

@@ -13,9 +13,9 @@
  *   old  rest, sessions …          the old one has stopped reading; this is all that it knows
  *   new  restored                  or failed, and the old one reads on
  *   old  go                        from here on there is no way back: the old one never touches the sockets again
- *   old  message …                 what the bus still brings to the old one
+ *   old  message, command …        what the bus, backends and operators still bring to the old one
  *   new  marked                    both have the old one's mark, which only now leaves the bus
- *   old  message …, done           it has left
+ *   old  message, command …, done  it has left the bus and its backends
  */
 import type { FrozenClient } from '../session/frozen.ts';
 import type { RawHandle } from '../transport/raw-handle.ts';
@@ -34,6 +34,8 @@ export type FromOld =
   | { readonly say: 'rest'; readonly rest: string }
   | { readonly say: 'go' }
   | ({ readonly say: 'message' } & PassedMessage)
+  /** Of a backend, or of what came with an answer: text of bus/command-passage.ts. */
+  | { readonly say: 'command'; readonly command: string }
   | { readonly say: 'done' };
 
 export type FromNew =

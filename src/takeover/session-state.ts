@@ -38,7 +38,7 @@ import {
  * Of all that one process tells another of itself and its sessions. It changes with every field that comes, goes or
  * means something else: a process that has another one refuses, and nothing changes hands.
  */
-export const STATE_VERSION = 3;
+export const STATE_VERSION = 4;
 
 /** JSON in a string, of which numbers stay as they were written. */
 function written<T>(read: ReadAs<T>): ReadAs<T> {

@@ -32,6 +32,11 @@ export type TakeOverParts = {
     /** Taps it. */
     cross(onMarked: () => void): NewBus;
   } | null;
+  /** What backends and operators order here, which waits for what the old process passes on. */
+  readonly commands: {
+    carryOut(command: string): void;
+    goOn(): void;
+  };
   /** Takes what the gateway had beside its sessions; before these. */
   readonly restore: (state: GatewayState) => void;
   /** Makes the session of a client that the old process still serves. @throws {Error} when it cannot be here. */
@@ -186,27 +191,31 @@ export class TakeOver {
       case 'message':
         this.#bus?.passed(message);
         return;
+      case 'command':
+        this.#parts?.commands.carryOut(message.command);
+        return;
       case 'go':
         // At once: who is told to drain in the same turn has clients.
         this.#isTaken = true;
         this.#awaited.take(message);
         return;
       case 'done':
-        this.#endBus();
+        this.#oldLeft();
         return;
       default:
         this.#awaited.take(message ?? null);
         if (message !== null) return;
         this.#whole.resolve(null);
-        this.#endBus();
+        this.#oldLeft();
     }
   }
 
-  /** The old process has left the bus, or is gone. */
-  #endBus(): void {
+  /** The old process has left the bus and its backends, or is gone. */
+  #oldLeft(): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#bus?.end();
+    this.#parts?.commands.goOn();
   }
 
   #next<Say extends FromOld['say']>(...says: readonly Say[]) {

@@ -12,6 +12,6 @@ export interface BackendCommands {
   push(push: Push): void;
   /** Pushes on all gateways, and resolves with the counts. Never rejects. */
   pushCounted(push: Push): Promise<PushedFields>;
-  /** Resolves when the change is in force. Never rejects. */
-  verb(verb: SessionVerb): Promise<DoneFields>;
+  /** Resolves when the change is in force. Never rejects. @param isAwaited The backend wants to know what came of it. */
+  verb(verb: SessionVerb, isAwaited: boolean): Promise<DoneFields>;
 }

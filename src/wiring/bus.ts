@@ -2,7 +2,7 @@
 import type { Bus } from '../bus/bus.ts';
 import { EmbeddedBus } from '../bus/embedded-bus.ts';
 import { Gate, type GateParts } from '../bus/gate.ts';
-import { FleetCommands } from '../bus/fleet-commands.ts';
+import { PassableCommands } from '../bus/passable-commands.ts';
 import { FleetWatches } from '../bus/fleet-watches.ts';
 import { SessionCommands } from '../bus/session-commands.ts';
 import { UidRule } from '../bus/uid-rule.ts';
@@ -40,7 +40,7 @@ export type BusParts = {
   readonly registry: Registry;
   readonly fanouts: Fanouts;
   readonly sessionCommands: SessionCommands;
-  readonly fleetCommands: FleetCommands;
+  readonly fleetCommands: PassableCommands;
   /** null: clients get no tokens to come back with. */
   readonly resume: Resume | null;
   readonly joins: SnapshotJoins;
@@ -104,7 +104,7 @@ export function makeBus(shared: MakeBusParts): BusParts {
   nats?.bus.attachOrders(orders);
   nats?.bus.attach(registry, sessionCommands, { gate, uids, watches });
   const placement = makePlacement({ ...shared, nats, registry });
-  const fleetCommands = new FleetCommands(gatewayId, sessionCommands, bus, config.log.client_ip);
+  const fleetCommands = makeCommands(shared, sessionCommands, bus);
   const fleetWatches = new FleetWatches({ ...shared, watches, channel: bus.watching });
   const resume = makeResume(shared, { bus, nats, registry, sessionCommands });
   const bytesMax = config.limits.outbox;
@@ -113,6 +113,20 @@ export function makeBus(shared: MakeBusParts): BusParts {
     ...{ bus, gate, nats, registry, fanouts, sessionCommands, fleetCommands, resume, joins },
     ...{ ...rules, orders, placement, watches, fleetWatches },
   };
+}
+
+/** Those of a successor wait until it has all from the process before. */
+function makeCommands(
+  { config, gatewayId, log, successor }: Shared,
+  sessionCommands: SessionCommands,
+  bus: Bus,
+): PassableCommands {
+  const commands = new PassableCommands(gatewayId, sessionCommands, bus, config.log.client_ip);
+  commands.onRefused = (what, why) => {
+    log.warn({ what, why }, 'a command that came during an upgrade is refused');
+  };
+  if (successor !== undefined) commands.passage.hold();
+  return commands;
 }
 
 function makeResume(

@@ -1,5 +1,6 @@
 /** Makes both ends of a takeover, of the parts that a gateway is made of. */
 import { NOTHING } from '../bytes.ts';
+import type { PassableCommands } from '../bus/passable-commands.ts';
 import type { SessionCommands } from '../bus/session-commands.ts';
 import type { Orders } from '../orders/orders.ts';
 import type { Backends } from '../reload/backends.ts';
@@ -25,6 +26,7 @@ export type MakeTakeoverParts = Shared & {
   readonly nats: Nats | null;
   readonly registry: Registry;
   readonly sessionCommands: SessionCommands;
+  readonly fleetCommands: PassableCommands;
   readonly joins: SnapshotJoins;
   readonly resume: Resume | null;
   readonly orders: Orders;
@@ -41,6 +43,8 @@ export function makeHandOver(parts: MakeTakeoverParts, line: Line<FromOld, FromN
   return new HandOver(
     {
       ...parts,
+      commands: parts.fleetCommands.passage,
+      leaveBackends: () => parts.backends.close(),
       listeners: makeListenerPrints(live.config),
       newcomers: {
         hold: async () => worker?.holdNewcomers(),
@@ -114,9 +118,17 @@ function makeFrozen(
 
 /** What the new process needs to be the gateway. */
 export function makeTakeOver(parts: MakeTakeoverParts): TakeOverParts {
-  const { nats, orders, resume, listeners } = parts;
+  const { nats, orders, resume, listeners, fleetCommands } = parts;
   return {
     ...parts,
+    commands: {
+      carryOut: (command) => {
+        fleetCommands.carryOut(command);
+      },
+      goOn: () => {
+        fleetCommands.passage.goOn();
+      },
+    },
     bus: nats && {
       isDialled: () => nats.connector.canConfirm,
       open: () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { BackendFleetCommands } from '../bus/backend-fleet-commands.ts';
 import type { Gate } from '../bus/gate.ts';
-import type { FleetCommands } from '../bus/fleet-commands.ts';
+import type { PassableCommands } from '../bus/passable-commands.ts';
 import type { BackendConfig, GrpcBackendConfig } from '../config/schema-backends.ts';
 import { isConsulService } from '../config/consul-service.ts';
 import { errorText, GatewayError } from '../errors.ts';
@@ -41,7 +41,7 @@ export type UpstreamParts = Shared & {
   readonly gate: Gate | null;
   /** null: no Consul. */
   readonly consul: Consul | null;
-  readonly fleetCommands: FleetCommands;
+  readonly fleetCommands: PassableCommands;
 };
 
 /** @throws {Error} when a file that one needs cannot be used. */

@@ -75,7 +75,7 @@ export class LineReader implements LineHandler {
         commands.push(read.push);
         break;
       case 'verb':
-        inBackground(commands.verb(read.verb), (error) => {
+        inBackground(commands.verb(read.verb, false), (error) => {
           report.error('session change failed', { why: errorText(error) });
         });
         break;

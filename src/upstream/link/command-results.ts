@@ -44,7 +44,7 @@ export function takeVerb(
 ): void {
   const answer = async (): Promise<void> => {
     try {
-      const done = await commands.verb(verb);
+      const done = await commands.verb(verb, id !== 0);
       if (id !== 0)
         link.send((writer) => {
           writeDone(writer, id, done);

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 
 import { BackendFleetCommands } from '../../../src/bus/backend-fleet-commands.ts';
 import { EmbeddedBus } from '../../../src/bus/embedded-bus.ts';
-import { FleetCommands } from '../../../src/bus/fleet-commands.ts';
+import { PassableCommands } from '../../../src/bus/passable-commands.ts';
 import type { SessionVerb } from '../../../src/contract/backend-frames.ts';
 import type { Push } from '../../../src/contract/commands.ts';
 import { keptReport } from '../../support/report.ts';
@@ -26,7 +26,7 @@ const PUSH: Push = {
 function stage() {
   const gateway = makeGateway(G);
   const clients = [gateway.client(1, 'ann'), gateway.client(2, 'ann')];
-  const fleet = new FleetCommands(G, gateway.sessionCommands, new EmbeddedBus());
+  const fleet = new PassableCommands(G, gateway.sessionCommands, new EmbeddedBus());
   const { report, lines, metrics } = keptReport('game', 'grpc', gateway.clock);
   const commands = new BackendFleetCommands(fleet, report, 1_048_576);
   const dropped = (what: string) =>
@@ -38,15 +38,15 @@ describe('a verb', () => {
   test('changes every session meant', async () => {
     const { commands, clients, lines } = stage();
     const verb = { ...VERB, patch: { set: { x: 1 } } };
-    expect(await commands.verb(verb)).toEqual({ changed: 2, version: 1, failure: null });
+    expect(await commands.verb(verb, true)).toEqual({ changed: 2, version: 1, failure: null });
     expect(clients.map(({ session }) => session.data)).toEqual([{ x: 1 }, { x: 1 }]);
-    expect(await commands.verb(verb)).toEqual({ changed: 0, version: 1, failure: null });
+    expect(await commands.verb(verb, true)).toEqual({ changed: 0, version: 1, failure: null });
     expect(lines).toEqual([]);
   });
 
   test('takes effect before it is answered, in the order of the verbs', async () => {
     const { commands, clients } = stage();
-    const done = [1, 2, 3].map((x) => commands.verb({ ...VERB, patch: { set: { x } } }));
+    const done = [1, 2, 3].map((x) => commands.verb({ ...VERB, patch: { set: { x } } }, true));
     expect(clients[0]!.session.data).toEqual({ x: 3 });
     expect((await Promise.all(done)).map(({ version }) => version)).toEqual([1, 2, 3]);
   });
@@ -54,7 +54,7 @@ describe('a verb', () => {
   test('closes every session meant, and changes none of them', async () => {
     const { commands, clients } = stage();
     const verb = { ...VERB, patch: { set: { x: 1 } }, close: KICK };
-    expect(await commands.verb(verb)).toEqual({ changed: 2, version: 0, failure: null });
+    expect(await commands.verb(verb, true)).toEqual({ changed: 2, version: 0, failure: null });
     expect(clients.map(({ session }) => [session.state, session.data])).toEqual([
       ['closed', {}],
       ['closed', {}],
@@ -62,7 +62,11 @@ describe('a verb', () => {
   });
 
   test('that says nothing does nothing', async () => {
-    expect(await stage().commands.verb(VERB)).toEqual({ changed: 0, version: 0, failure: null });
+    expect(await stage().commands.verb(VERB, true)).toEqual({
+      changed: 0,
+      version: 0,
+      failure: null,
+    });
   });
 
   test.each<readonly [string, Partial<SessionVerb>, object]>([
@@ -85,7 +89,7 @@ describe('a verb', () => {
     ['against another version', { patch: { ifVersion: 3 } }, { code: 409, reason: 'CONFLICT' }],
   ])('%s is refused, counted and logged', async (_, more, why) => {
     const { commands, lines, dropped } = stage();
-    const done = await commands.verb({ ...VERB, ...more });
+    const done = await commands.verb({ ...VERB, ...more }, true);
     expect(done).toMatchObject({ changed: 0, version: 0, failure: why });
     expect(dropped('change')).toBe(1);
     expect(lines).toMatchObject([
@@ -96,7 +100,7 @@ describe('a verb', () => {
   test('that is refused for one session says in how many others it was made', async () => {
     const { commands, clients, lines } = stage();
     clients[1]!.session.version = 7;
-    const done = await commands.verb({ ...VERB, patch: { set: { x: 1 }, ifVersion: 7 } });
+    const done = await commands.verb({ ...VERB, patch: { set: { x: 1 }, ifVersion: 7 } }, true);
     expect(done).toMatchObject({ changed: 1, version: 8, failure: { code: 409 } });
     expect(lines).toMatchObject([
       { why: expect.stringMatching(/; it was made in 1 other session$/) as never },
@@ -106,7 +110,7 @@ describe('a verb', () => {
   test('in which the gateway fails is answered 500, and logged', async () => {
     const { fleet, commands, lines } = stage();
     fleet.patchAll = () => Promise.reject(new Error('a bug'));
-    const done = await commands.verb({ ...VERB, patch: {} });
+    const done = await commands.verb({ ...VERB, patch: {} }, true);
     expect(done).toMatchObject({ changed: 0, failure: { code: 500, reason: 'INTERNAL' } });
     expect(lines).toMatchObject([{ level: 'error', why: 'a bug', msg: 'session change failed' }]);
   });

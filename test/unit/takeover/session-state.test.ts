@@ -325,9 +325,9 @@ describe('what is refused', () => {
 });
 
 describe('what is refused of the gateway', () => {
-  const sound = { version: 3, id: 'g-1', sessions: 0, sessionsEver: 0, bus: null, orders: [], ended: [] }; // prettier-ignore
+  const sound = { version: 4, id: 'g-1', sessions: 0, sessionsEver: 0, bus: null, orders: [], ended: [] }; // prettier-ignore
   const rows: readonly (readonly [what: string, change: object, error: string])[] = [
-    ['a later version', { version: 4, color: 'red' }, 'version 4 of the state is not known here, only 3'], // prettier-ignore
+    ['a later version', { version: 5, color: 'red' }, 'version 5 of the state is not known here, only 4'], // prettier-ignore
     ['no version', { version: undefined }, 'version is not a whole number from 0 on'],
     ['a field that is unknown', { color: 'red' }, 'color is not known here'],
     ['half a bus', { bus: { seq: 1 } }, 'bus.announced is not a whole number from 0 on'],
