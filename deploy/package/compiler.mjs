@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-const NEEDED = ['typescript', '@types/node', '@types/ws'];
+const NEEDED = ['rolldown', 'typescript', '@types/node', '@types/ws'];
 
 const lock = JSON.parse(readFileSync(new URL('../../package-lock.json', import.meta.url), 'utf8'));
 const packages = NEEDED.map((name) => `${name}@${lock.packages[`node_modules/${name}`].version}`);
