@@ -19,6 +19,8 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { BUNDLED, bundledPackages } from './bundled.mjs';
+
 const ROOT = resolve(fileURLToPath(new URL('../..', import.meta.url)));
 const DIST = join(ROOT, 'dist');
 /** The program, a file for each of its modules. */
@@ -77,8 +79,8 @@ function buildClient(to) {
 
 /**
  * Puts the modules of the program into a few files, of which a start reads those that it needs: a quarter of its
- * CPU went into finding and linking modules. Names stay as they are, for stacks in users' logs. Packages stay packages:
- * what a scanner or an SBOM says of node_modules is what runs.
+ * CPU went into finding and linking modules. Names stay as they are, for stacks in users' logs. Packages stay in
+ * node_modules, where scanners look, but for those of bundled.mjs, whose licenses are put beside.
  */
 async function bundle(main) {
   const { rolldown } = await import('rolldown');
@@ -87,7 +89,7 @@ async function bundle(main) {
     cwd: ROOT,
     platform: 'node',
     tsconfig: false,
-    external: /^[^./]/,
+    external: (id) => /^[^./]/.test(id) && !isBundled(id),
     onLog(level, log) {
       if (level === 'warn') throw new Error(log.message);
     },
@@ -101,9 +103,24 @@ async function bundle(main) {
     comments: { legal: true, jsdoc: false, annotation: false },
   });
   await build.close();
+  writeFileSync(join(DIST, 'program/LICENSES'), licensesOfBundled());
   const [entry] = output;
   const lost = /new URL\("(?!\.\.\/package\.json")[^"]+", import\.meta\.url\)/.exec(entry.code);
   if (lost !== null) throw new Error(`dist/main.js would not find its file: ${lost[0]}`);
+}
+
+function isBundled(id) {
+  return BUNDLED.some((name) => id === name || id.startsWith(`${name}/`));
+}
+
+function licensesOfBundled() {
+  const modules = dirname(dirname(TSC));
+  return bundledPackages()
+    .map(({ name, version, license }) => {
+      const text = readFileSync(join(modules, name, 'LICENSE'), 'utf8').trim();
+      return `${name} ${version} (${license})\n\n${text}\n`;
+    })
+    .join('\n---\n\n');
 }
 
 function compile(project, to) {

@@ -5,7 +5,9 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-const NEEDED = ['rolldown', 'typescript', '@types/node', '@types/ws'];
+import { BUNDLED } from './bundled.mjs';
+
+const NEEDED = ['rolldown', 'typescript', '@types/node', '@types/ws', ...BUNDLED];
 
 const lock = JSON.parse(readFileSync(new URL('../../package-lock.json', import.meta.url), 'utf8'));
 const packages = NEEDED.map((name) => `${name}@${lock.packages[`node_modules/${name}`].version}`);

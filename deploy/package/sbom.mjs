@@ -1,8 +1,10 @@
 /**
- * The software bill of materials of what is installed in a folder, and of Node: CycloneDX, by `npm sbom`. The same
+ * The software bill of materials of what is installed in a folder, of what the program's files have in them, and of Node: CycloneDX, by `npm sbom`. The same
  * dependencies give the same bytes.
  */
 import { execFileSync } from 'node:child_process';
+
+import { bundledPackages } from './bundled.mjs';
 
 /** @param folder Has a package.json without development dependencies, and node_modules. */
 export function sbomOf(folder) {
@@ -19,6 +21,19 @@ export function sbomOf(folder) {
     component.externalReferences = component.externalReferences?.filter(
       ({ type }) => type !== 'distribution',
     );
+  }
+  const listed = new Set(sbom.components.map(({ purl }) => purl));
+  for (const { name, version, license } of bundledPackages()) {
+    // Another package may need it in node_modules.
+    if (listed.has(`pkg:npm/${name}@${version}`)) continue;
+    sbom.components.push({
+      'bom-ref': `${name}@${version}`,
+      type: 'library',
+      name,
+      version,
+      purl: `pkg:npm/${name}@${version}`,
+      licenses: [{ license: { id: license } }],
+    });
   }
   const version = process.versions.node;
   sbom.components.unshift({

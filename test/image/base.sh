@@ -49,6 +49,10 @@ mkdir -p "$root/root" "$root/usr/local/lib/node_modules" "$root/etc/ssl"
 for program in sh env mkdir chown rm strip; do
   with_libraries "$root" "$(command -v "$program")" "/bin/$program"
 done
+# The bundler is linked to some that Node is not.
+bundler=$(ls node_modules/@rolldown/binding-linux-*/*.node | head -1)
+with_libraries "$root" "$bundler" /tmp/bundler
+rm "$root/tmp/bundler"
 mkdir -p "$root/usr/bin"
 ln -s /bin/env "$root/usr/bin/env"
 cp -R "$npm" "$root/usr/local/lib/node_modules/npm"

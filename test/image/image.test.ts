@@ -227,6 +227,9 @@ test('says what is in it: an SBOM with every package', () => {
     decodeURIComponent(purl.replace(/^pkg:(npm|generic)\//, '')).replace(/\?.*$/, ''),
   );
   expect(listed).toContain(`node@${node}`);
+  // Part of the program's files.
+  for (const name of ['yaml', 'zod'])
+    expect(listed.filter((one) => one.startsWith(`${name}@`)).length).toBe(1);
   expect(packages.length).toBeGreaterThan(50);
   expect(packages.filter((one) => !listed.includes(one))).toEqual([]);
   report(`SBOM: ${listed.length} components, ${new Set(packages).size} of them on disk`);
