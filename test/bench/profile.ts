@@ -1,5 +1,5 @@
 /**
- * Where a message's CPU goes: `node test/bench/profile.ts link-ws nats-ws link-tcp link-ws-10 reply`, some of them or all.
+ * Where a message's CPU goes: `node test/bench/profile.ts link-ws nats-ws link-tcp link-ws-10 reply push`, some of them or all.
  *
  * V8's sampling profiler, by its own time of each function. What the kernel does for a system call is the time of the
  * native function that calls it: `writeBuffer` and `writev` are writes to sockets, `(program)` are reads and epoll.
@@ -20,12 +20,14 @@ const FILES_SHOWN = 25;
 const FUNCTIONS_SHOWN = 40;
 
 const ONE = ['-conns', '1000', '-inflight', '1'];
+const PUSH = ['-push', '-every', '40ms', '-route', 'area.pushHandler.all'];
 const LOADS: Readonly<Record<string, readonly string[]>> = {
   'link-ws': ONE,
   'link-tcp': [...ONE, '-tcp'],
   'nats-ws': ONE,
   reply: ONE,
   'link-ws-10': ['-conns', '200', '-inflight', '10'],
+  push: [...ONE, ...PUSH],
 };
 
 const GROUPS: readonly (readonly [RegExp, string])[] = [
@@ -101,10 +103,11 @@ async function profileOf(inspector: string): Promise<Profiler.Profile> {
 }
 
 async function profile(name: string, grpc: string, bus: string): Promise<void> {
-  const backend = { 'nats-ws': '{ nats: {} }', reply: '{ reply: { code: 200 } }' }[name];
+  const isNats = name === 'nats-ws' || name === 'push';
+  const backend = { reply: '{ reply: { code: 200 } }' }[name];
   const settings = {
-    backend: backend ?? `{ grpc: "${grpc}" }`,
-    ...(name === 'nats-ws' && { bus }),
+    backend: backend ?? (isNats ? '{ nats: {} }' : `{ grpc: "${grpc}" }`),
+    ...(isNats && { bus }),
   };
   const { running, process: gateway } = await startGateway(name, settings, [
     '--inspect=127.0.0.1:0',

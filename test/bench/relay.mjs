@@ -1,6 +1,6 @@
 // What the libraries alone cost: Pomelo requests over bare `ws` (--tcp: bare `net`) to one gRPC stream (--link=ADDRESS) or
 // to NATS (--nats=URL), and the answers back. No sessions, routes, limits, deadlines, order or checks: whoever sends
-// anything but what ./load sends breaks it. What a turn of the event loop gathers goes out together, as with Pith.
+// anything but what ./load and ./peers/gen send breaks it. What a turn of the event loop gathers goes out together, as with Pith.
 import net from 'node:net';
 import { parseArgs } from 'node:util';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
@@ -8,7 +8,12 @@ import { connect } from 'nats';
 import { WebSocketServer } from 'ws';
 
 const { values } = parseArgs({
-  options: { link: { type: 'string' }, nats: { type: 'string' }, tcp: { type: 'boolean' } },
+  options: {
+    link: { type: 'string' },
+    nats: { type: 'string' },
+    tcp: { type: 'boolean' },
+    port: { type: 'string', default: '0' },
+  },
 });
 
 const HANDSHAKE = packetOf(1, Buffer.from('{"code":200,"sys":{"heartbeat":0}}'));
@@ -57,23 +62,34 @@ class RelayedClient {
     this.#write = write;
   }
 
-  /** Whole packets: a handshake, its ack, or requests with an id of one byte. */
+  /** Whole packets: a handshake, its ack, heartbeats, or requests. */
   read(bytes) {
     for (let at = 0; at < bytes.length;) {
       const end = at + 4 + bytes.readUIntBE(at + 1, 3);
-      const id = bytes[at + 5];
       if (bytes[at] === 1) this.#write([HANDSHAKE]);
-      else if (bytes[at] === 4) ask(this, id, bytes.subarray(at + 7 + bytes[at + 6], end));
+      else if (bytes[at] === 4) this.#request(bytes, at + 5, end);
       at = end;
     }
   }
 
+  /** The id is a varint, the least significant bits first, as gateway and clients have it. */
+  #request(bytes, idAt, end) {
+    let id = bytes[idAt] & 0x7f;
+    let at = idAt;
+    for (let shift = 7; bytes[at++] >= 0x80; shift += 7) id |= (bytes[at] & 0x7f) << shift;
+    ask(this, id, bytes.subarray(at + 1 + bytes[at], end));
+  }
+
   answer(id, body) {
-    const packet = Buffer.allocUnsafe(6 + body.length);
-    packet.writeUInt32BE(0x04000000 + 2 + body.length);
+    const idBytes = varintBytes(id);
+    const packet = Buffer.allocUnsafe(5 + idBytes + body.length);
+    packet.writeUInt32BE(0x04000000 + 1 + idBytes + body.length);
     packet[4] = 4;
-    packet[5] = id;
-    packet.set(body, 6);
+    let at = 5;
+    let rest = id;
+    for (; rest >= 0x80; rest >>>= 7) packet[at++] = (rest & 0x7f) | 0x80;
+    packet[at++] = rest;
+    packet.set(body, at);
     if (this.#packets.push(packet) > 1) return;
     answered.push(this);
     sendSoon();
@@ -204,11 +220,12 @@ if (values.tcp) {
     });
     socket.on('error', () => {});
   });
-  server.listen({ host: '127.0.0.1', port: 0, backlog: 4_096 }, () => {
+  server.listen({ host: '127.0.0.1', port: Number(values.port), backlog: 4_096 }, () => {
     listening(server.address());
   });
 } else {
-  const options = { host: '127.0.0.1', port: 0, backlog: 4_096, perMessageDeflate: false };
+  const where = { host: '127.0.0.1', port: Number(values.port) };
+  const options = { ...where, backlog: 4_096, perMessageDeflate: false };
   const server = new WebSocketServer(options, () => {
     listening(server.address());
   });

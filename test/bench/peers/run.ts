@@ -32,6 +32,8 @@ const TURN = 4;
 const HOPS: Readonly<Record<string, readonly string[]>> = {
   'ws-floor': ['pith-link-ws', 'pith-nats-ws'],
   'go-floor': ['pith-link-ws', 'pith-nats-ws'],
+  'relay-link-ws': ['pith-link-ws'],
+  'relay-nats-ws': ['pith-nats-ws'],
   'nats-direct': ['pith-nats-ws'],
 };
 /** A cluster that has just started sometimes does not find itself. */

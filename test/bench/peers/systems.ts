@@ -441,6 +441,26 @@ const NATS_DIRECT: System = {
   },
 };
 
+/** What the libraries alone come to between a WebSocket and the same backend: a gateway without any feature. */
+function relay(way: 'link' | 'nats'): System {
+  return {
+    ...WS_FLOOR,
+    name: `relay-${way}-ws`,
+    what: `bare ws → ${way === 'link' ? 'one gRPC stream' : 'NATS'} → Go, no gateway between`,
+    versions: way === 'link' ? ['ws', 'grpc'] : ['ws', 'nats'],
+    needs: way === 'link' ? ['pith'] : ['pith', 'nats-server'],
+    mode: 'pomelo',
+    measures: ['hop'],
+    async start(stage) {
+      const nats = way === 'nats' ? `nats://${await startNats(stage)}` : '';
+      const backend = await pithBackend(stage, nats === '' ? [] : ['-nats', nats]);
+      const to = nats === '' ? `--link=${backend}` : `--nats=${nats}`;
+      const program = join(ROOT, 'test/bench/relay.mjs');
+      await stage.frontend(process.execPath, [program, to, `--port=${stage.port}`], { cwd: ROOT });
+    },
+  };
+}
+
 /** In the order of the first round, in which the peaks are found: Pith's are needed for the floors'. */
 export const SYSTEMS: readonly System[] = [
   pith('ws', 'link', ALL),
@@ -460,5 +480,7 @@ export const SYSTEMS: readonly System[] = [
   WS_FLOOR,
   CAST_FLOOR,
   GO_FLOOR,
+  relay('link'),
+  relay('nats'),
   NATS_DIRECT,
 ];

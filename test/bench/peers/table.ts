@@ -138,7 +138,10 @@ function pacedTable(summary: Summary): Table {
 
 function hopTable(summary: Summary): Table {
   const rows = ['pith-link-ws', 'pith-nats-ws'].flatMap((pith) =>
-    [pith, 'ws-floor', 'go-floor', 'nats-direct'].flatMap((name) => {
+    [
+      ...[pith, pith.replace('pith', 'relay')],
+      ...['ws-floor', 'go-floor', 'nats-direct'],
+    ].flatMap((name) => {
       const of = [name, name === pith ? 'paced50' : `hop-${pith}`] as const;
       const [sample] = summary.loads(of);
       if (sample === undefined) return [];
@@ -157,7 +160,7 @@ function hopTable(summary: Summary): Table {
 function sideTable(summary: Summary, load: 'slow' | 'hung', title: string, note: string): Table {
   const rows = summary.results.systems
     .filter(({ name }) => summary.loads([name, load]).length > 0 || summary.why(name, load))
-    .filter(({ name }) => !/floor|direct/.test(name))
+    .filter(({ name }) => !/floor|direct|relay/.test(name))
     .map(({ name }) => {
       const of = [name, load] as const;
       const [sample] = summary.loads(of);
