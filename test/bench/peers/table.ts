@@ -138,16 +138,16 @@ function pacedTable(summary: Summary): Table {
 
 function hopTable(summary: Summary): Table {
   const rows = ['pith-link-ws', 'pith-nats-ws'].flatMap((pith) =>
-    [
-      ...[pith, pith.replace('pith', 'relay')],
-      ...['ws-floor', 'go-floor', 'nats-direct'],
-    ].flatMap((name) => {
-      const of = [name, name === pith ? 'paced50' : `hop-${pith}`] as const;
-      const [sample] = summary.loads(of);
-      if (sample === undefined) return [];
-      const stat = (pick: (one: LoadSample) => number): string => spread(summary.load(of, pick), 2);
-      return [[name, number(sample.rate, 0), stat(P50), stat(P99), stat(P999)]];
-    }),
+    [...[pith, pith.replace('pith', 'relay')], ...['ws-floor', 'go-floor', 'nats-direct']].flatMap(
+      (name) => {
+        const of = [name, name === pith ? 'paced50' : `hop-${pith}`] as const;
+        const [sample] = summary.loads(of);
+        if (sample === undefined) return [];
+        const stat = (pick: (one: LoadSample) => number): string =>
+          spread(summary.load(of, pick), 2);
+        return [[name, number(sample.rate, 0), stat(P50), stat(P99), stat(P999)]];
+      },
+    ),
   );
   return {
     title: 'The hop',
