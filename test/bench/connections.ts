@@ -94,7 +94,8 @@ async function floorOfHeartbeats(args: readonly string[], secure: boolean): Prom
   using crowd = new Crowd();
   await crowd.ask({ do: 'connect', port: floor.port, count: SESSIONS, secure, heartbeatMs: HEARTBEAT_MS, from: '127.0.0.2' }); // prettier-ignore
   await wait(FLOOR_SETTLED_MS);
-  return heartbeats(floor, SESSIONS);
+  // Awaited here: the server ends with this function.
+  return await heartbeats(floor, SESSIONS);
 }
 
 async function idle(what: string, yaml: string, crowds: number, secure = false): Promise<number> {
