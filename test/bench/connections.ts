@@ -23,7 +23,7 @@ const FEW = 1_000;
 /** Requests a second to each worker. */
 const RATE = 5_000;
 /** Pairs of measurements, and how long each takes. */
-const ROUNDS = Number(process.env['ROUNDS'] ?? 7);
+const ROUNDS = Number(process.env['ROUNDS'] ?? 5);
 const SLICE_MS = 2_000;
 const HEARTBEAT_MS = 30_000;
 const REST_MS = 4_000;
