@@ -4,7 +4,7 @@
  * beside each figure. Needs Linux and nats-server.
  *
  * Descriptors end near 20,000 for a process, so there is a process of clients for each worker, which connects from an
- * address of its own (127.0.0.x). CPU is that of all processes of the gateway. ONLY=one,workers,message,two,spread runs a
+ * address of its own (127.0.x.y). CPU is that of all processes of the gateway. ONLY=one,workers,message,two,spread runs a
  * part; N=18000 sessions in a process, WORKERS=4 of them.
  */
 import { execFileSync } from 'node:child_process';
@@ -66,9 +66,17 @@ async function join(yaml: string, crowds: number): Promise<Joined> {
   };
 }
 
+let lastAddress = 1;
+
+/** One of which no port is in use: those of clients that have gone stay taken for a minute, and an address has 28,000. */
+function nextAddress(): string {
+  lastAddress++;
+  return `127.0.${lastAddress >> 8}.${lastAddress & 255}`;
+}
+
 async function connect({ server, crowds }: Joined, count: number, secure = false): Promise<void> {
   const order = { do: 'connect', port: server.port, count, secure, heartbeatMs: HEARTBEAT_MS } as const; // prettier-ignore
-  await Promise.all(crowds.map((crowd, i) => crowd.ask({ ...order, from: `127.0.0.${i + 2}` })));
+  await Promise.all(crowds.map((crowd) => crowd.ask({ ...order, from: nextAddress() })));
 }
 
 /** Of all processes; the parent and each worker apart. */
@@ -92,7 +100,7 @@ async function heartbeats(of: Ticking, sessions: number): Promise<number> {
 async function floorOfHeartbeats(args: readonly string[], secure: boolean): Promise<number> {
   await using floor = await Floor.start(...args);
   using crowd = new Crowd();
-  await crowd.ask({ do: 'connect', port: floor.port, count: SESSIONS, secure, heartbeatMs: HEARTBEAT_MS, from: '127.0.0.2' }); // prettier-ignore
+  await crowd.ask({ do: 'connect', port: floor.port, count: SESSIONS, secure, heartbeatMs: HEARTBEAT_MS, from: nextAddress() }); // prettier-ignore
   await wait(FLOOR_SETTLED_MS);
   // Awaited here: the server ends with this function.
   return await heartbeats(floor, SESSIONS);

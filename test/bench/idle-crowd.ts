@@ -92,8 +92,10 @@ function open(port: number, secure: boolean, from?: string): net.Socket {
 function join(port: number, secure: boolean, from?: string): Promise<void> {
   const socket = open(port, secure, from);
   return new Promise((resolve, reject) => {
+    let why = 'closed by the server';
+    socket.once('error', (error) => (why = error.message));
     socket.once('close', () => {
-      reject(new Error('a connection was refused'));
+      reject(new Error(`a connection was refused: ${why}`));
     });
     socket.once('data', () => {
       socket.write(HANDSHAKE);
