@@ -23,6 +23,7 @@ import { loadNpm } from '../support/npm-clients.ts';
 import { findOldNode, packAll, type Packed, readPackage } from '../support/packed.ts';
 import { run, start } from '../support/process.ts';
 import { configFile, ROOT } from '../support/serve.ts';
+import { eventually } from '../support/wait.ts';
 
 /** Of the client for browsers, with all dialects, as one minified file. */
 const GZIPPED_BYTES_MAX = 8_192;
@@ -194,6 +195,40 @@ routes: [{ match: "own.>", backend: own, method: /t.S/One }, { match: ">", backe
       expect([page, status]).toEqual([page, 200]);
     }
   });
+});
+
+test('a start loads what its configuration uses, in few files', async () => {
+  using file = configFile(`
+listen: [{ url: "ws://127.0.0.1:0" }]
+backends: { echo: { reply: { code: 200 } } }
+routes: [{ match: ">", backend: echo }]
+`);
+  const loadedFile = `${file.path}.loaded`;
+  const env = {
+    NODE_OPTIONS: `--import ${join(ROOT, 'test/support/record-loaded.mjs')}`,
+    LOADED_FILE: loadedFile,
+  };
+  const command = packed.pith('dist/pith.js');
+  const args = [command, 'serve', file.path];
+  await using _served = await start(process.execPath, args, { env, ready: /"listening"/ });
+  const modules = await eventually(() => {
+    const said = existsSync(loadedFile) && readFileSync(loadedFile, 'utf8');
+    return said !== false && (JSON.parse(said) as { modules: string[] }).modules;
+  }, 'what is loaded');
+  const files = modules.filter((one) => one.startsWith('file:'));
+  const packages = files.flatMap(
+    (one) => /node_modules\/((?:@[^/]+\/)?[^/]+)\/(?!dist\/)/.exec(one)?.[1] ?? [],
+  );
+  for (const name of ['zod', 'yaml', '@grpc/grpc-js', 'undici', '@nats-io/nats-core', 'jose'])
+    expect(packages).not.toContain(name);
+  expect(packages).toContain('pino');
+  // Of 600 modules.
+  const own = files.filter((one) => one.includes('/pith/dist/'));
+  expect(own.length).toBeGreaterThan(10);
+  expect(own.length).toBeLessThan(150);
+  expect(
+    own.filter((one) => /nats-upstream|grpc-upstream|http-upstream|\/docs\.js/.test(one)),
+  ).toEqual([]);
 });
 
 describe('the first hour with the package alone', () => {
