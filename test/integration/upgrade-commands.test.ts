@@ -94,7 +94,7 @@ test.each<[string, RegExp, readonly Edit[], number]>([
   ['NATS', MOVED, [], 0],
   ['embedded, and the upgrade fails', /not upgraded: worker 1: it cannot go on/, [FAILS], 1],
 ])(
-  'pushes over a Link, an IPC line and Control come once and in order, or are refused; the bus: %s',
+  'pushes and changes over a Link, an IPC line and Control come once and in order, or are refused; the bus: %s',
   async (kind, said, edits, exitCode) => {
     await using nats = kind === 'NATS' ? await startNats() : null;
     await using link = await startLinkBackend((request) => {
@@ -124,7 +124,7 @@ routes: [{ match: "l.>", backend: l }, { match: "i.>", backend: i }]
     }
     await admin(served, 'Join', { target: { all: true }, groups: ['lobby'] });
     const { lines } = await admin(served, 'ListSessions');
-    const { sid } = lines[0] as { sid: string };
+    const { sid, version } = lines[0] as { sid: string; version: string };
     const overLink = (target: object): Push => {
       return (n, route) => {
         link.pushAll([{ target, route, body: { bytes: Buffer.from(`{"n":${n}}`) } }]);
@@ -133,7 +133,8 @@ routes: [{ match: "l.>", backend: l }, { match: "i.>", backend: i }]
     const overIpc = (to: object): Push => {
       return (n, route) => {
         const first = [...ipc.sockets].find(({ writable }) => writable)!;
-        first.write(`${JSON.stringify({ cmd: 'push', ...to, route, payload: { n } })}\n`);
+        const push = { cmd: 'push', route, payload: { n } };
+        first.write(`${JSON.stringify({ ...push, ...to })}\n`);
       };
     };
     const control = controlOf(served.controlPort);
@@ -143,6 +144,7 @@ routes: [{ match: "l.>", backend: l }, { match: "i.>", backend: i }]
       numbered('onIpc', overIpc({ group: 'lobby' })),
       numbered('onOwnLink', overLink({ sids: [sid] })),
       numbered('onOwnIpc', overIpc({ sid })),
+      numbered('', (n) => overIpc({ cmd: 'patch', sid, patch: { set: { n } } })(n, '')),
     ];
     const ordering = numbered('onControl', async (n, route) => {
       const body = { text: `{"n":${n}}` };
@@ -154,7 +156,7 @@ routes: [{ match: "l.>", backend: l }, { match: "i.>", backend: i }]
     const { code, output } = await run(process.execPath, args, {});
     expect(output).toMatch(said);
     expect(code).toBe(exitCode);
-    const [byLink, byIpc, ownByLink, ownByIpc] = await Promise.all(
+    const [byLink, byIpc, ownByLink, ownByIpc, changes] = await Promise.all(
       pushing.map((one) => one.stop()),
     );
     await ordering.stop();
@@ -174,6 +176,11 @@ routes: [{ match: "l.>", backend: l }, { match: "i.>", backend: i }]
     expect(own).toHaveLength(1);
     expect(numbersOf(own[0]!, 'onOwnLink')).toEqual(range(ownByLink!));
     expect(numbersOf(own[0]!, 'onOwnIpc')).toEqual(range(ownByIpc!));
+    // Each change is one version.
+    const { lines: after } = await admin(served, 'ListSessions');
+    const changed = after.find((one) => one['sid'] === sid)!;
+    expect(changed['data']).toEqual({ n: changes! - 1 });
+    expect(Number(changed['version']) - Number(version)).toBe(changes);
     control.close();
     await closeAll(clients);
   },
