@@ -50,7 +50,7 @@ const PORTS = 3;
  * Each of those ports may have this share of all descriptors, within bounds; where they are few, a larger share. Probes,
  * scrapes and operators do not grow with the number of clients: a few dozen connections at a time are many.
  */
-const PORT_SHARE = 1 / 64;
+const PORT_SHARE = 1 / 32;
 const PORT_CONNECTIONS_FEW = 64;
 const PORT_SHARE_OF_FEW = 1 / 6;
 const PORT_CONNECTIONS_MAX = 256;

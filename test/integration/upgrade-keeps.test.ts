@@ -14,6 +14,7 @@ import { type Edit, Releases } from '../support/releases.ts';
 import { come, resumes } from '../support/resuming.ts';
 import { type Served, serveOther } from '../support/serve.ts';
 import { Authority, SecretFolder, TlsPipe } from '../support/tls.ts';
+import { eventually } from '../support/wait.ts';
 import { closeAll, metricsOf } from '../support/workers.ts';
 
 const ECHO = `
@@ -159,7 +160,11 @@ describe('without NATS', () => {
     await second[Symbol.asyncDispose]();
     client.close();
     await client.ended;
-    const again = await come(served.port, pith.resume);
+    // Its address has room again once the gateway has seen one of them go.
+    const again = await eventually(
+      () => come(served.port, pith.resume).catch(() => null),
+      'room for another',
+    );
     expect(again.pith.resumed).toBe(true);
     expect(await again.client.request('echo.a')).toEqual({ code: 200 });
     await admin(served, 'SetMaintenance', { on: true });

@@ -63,7 +63,7 @@ test.each([
   { descriptors: 256, connections: 66, portConnections: 42 },
   { descriptors: 400, connections: 144, portConnections: 64 },
   { descriptors: 1_024, connections: 768, portConnections: 64 },
-  { descriptors: 8_192, connections: 7_680, portConnections: 128 },
+  { descriptors: 8_192, connections: 7_296, portConnections: 256 },
   { descriptors: 20_000, connections: 18_920, portConnections: 256 },
   { descriptors: 65_536, connections: 64_256, portConnections: 256 },
   { descriptors: 64, connections: 64, portConnections: 10 },
