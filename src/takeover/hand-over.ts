@@ -254,7 +254,7 @@ export class HandOver {
       this.#line.say({ say: 'command', command });
     });
     await this.#leave(moving);
-    // Who is refused hears of it first.
+    // A refusal is written before its connection is closed.
     await nextTurn(clock);
     await Promise.all([passed, this.#parts.leaveBackends()]);
     this.#line.say({ say: 'done' });

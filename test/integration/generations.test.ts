@@ -1,6 +1,6 @@
 /**
- * A rollout, on real gateways: while newer ones are there, an older one is not ready, says so to each who asks, and
- * serves whoever comes all the same.
+ * A rollout, on real gateways: while newer ones are there, an older one reports that it is not ready on every probe, and
+ * still serves the clients that reach it.
  */
 import { describe, expect, test } from 'vitest';
 

@@ -85,7 +85,7 @@ describe('the whole gateway', () => {
     expect(answer).toEqual({ ...STANDARD, code: 500 });
   });
 
-  test('lets those of allow_uids in where a backend says who they are, and asks it about nobody where there are none', async () => {
+  test('lets the uids of allow_uids in when a backend authenticates; with an empty list it does not ask the backend', async () => {
     await using backend = await GrpcBackend.start({
       connect: (asked) => {
         asked.accept({}, { patch: { uid: asked.user['name'] as string } });

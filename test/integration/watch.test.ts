@@ -32,7 +32,7 @@ async function post(
 }
 
 const sidOf = ({ gateway }: TestGateway, n: number): string => `${gateway.id}.${n}`;
-/** Who is watched, by the number of bits that say so. */
+/** How many sessions are watched. */
 const watched = ({ gateway }: TestGateway): number =>
   [...gateway.registry.all()].filter(({ watchers }) => watchers !== 0).length;
 

@@ -102,7 +102,7 @@ async function startProxy({ name, running }: Machine): Promise<void> {
   running.unshift(await start('ip', args, { ready: /Loading success/ }));
 }
 
-/** Who has the virtual address. */
+/** The load balancer that holds the virtual address. */
 async function holders(): Promise<Machine[]> {
   const found: Machine[] = [];
   for (const machine of machines) {

@@ -1,4 +1,4 @@
-/** Who is blocked, as operators, files and other gateways write it; and what gateways say to each other of orders. */
+/** Block entries, as operators, files and other gateways write them, and what gateways tell each other about orders. */
 import {
   bucketsText,
   entryRow,

@@ -58,7 +58,7 @@ export function beStrange(
     () => { say('pith.user.a.b.push', nobodys(), route, 'strange.1'); },
     () => { say('pith.all.push.twice', nobodys(), route); },
     () => { say('pith.group.g', nobodys(), route); },
-    // Verbs that are none, or of nobody.
+    // Unknown verbs, and verbs for sessions that do not exist.
     () => { say(`pith.session.${sid}.explode`, '{}', [], 'strange.2'); },
     () => { say('pith.all.explode', '{}'); },
     () => { say('pith.all.bind', '{"uid":"stray"}'); },
