@@ -60,6 +60,10 @@ export const REFUSALS = {
     'the address is in a network that is blocked, through Control or by blocks.file: ListBlocks shows which',
   silent:
     'nothing was sent within limits.handshake: a port scan, or a probe that should use the health port',
+  workers_full:
+    'with `workers`: 4,096 new connections wait for each of them already, in a rush or because they hang: run more gateways',
+  no_worker:
+    'with `workers`: none was there to take it, and 1,024 connections wait for one already: the log says why workers have ended',
   waited_too_long:
     'more came than limits.accepts_per_second lets in, and this one waited for a minute: raise it, or run more gateways',
   slow_handshake:

@@ -4,12 +4,10 @@
  */
 import net, { type Socket } from 'node:net';
 
-import type { Clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
-import { errorText } from '../errors.ts';
-import type { Log } from '../telemetry/log.ts';
-import { LogThrottle } from '../telemetry/log-throttle.ts';
 import { type RawHandle, rawHandleOf } from '../transport/raw-handle.ts';
+import type { RefusedConnection } from '../transport/refused.ts';
+import type { DoorRefusals } from './door-refusals.ts';
 import { isOfClients, type ListenAsk, type Listening } from './words.ts';
 
 /** Connections at one door that wait for a worker; more are closed. */
@@ -37,15 +35,14 @@ type Door = {
 
 export class Doors {
   readonly #doors = new Map<string, Door>();
-  readonly #onFault: (door: string, error: Error) => void;
+  readonly #refusals: DoorRefusals;
   /** Of equals the one after the last takes the next. */
   #turn = 0;
   /** They get none for now. */
   readonly #holding = new Set<Keeper>();
 
-  /** @param onFault A connection could not be taken, or nobody was there to take it. */
-  constructor(onFault: (door: string, error: Error) => void) {
-    this.#onFault = onFault;
+  constructor(refusals: DoorRefusals) {
+    this.#refusals = refusals;
   }
 
   /** Listens unless it does already. Rejects with the operating system's error. */
@@ -101,7 +98,7 @@ export class Doors {
     server.listen({ ...address, backlog }, () => {
       server.off('error', reject);
       server.on('error', (error) => {
-        this.#onFault(name, error);
+        this.#refusals.note(name, 'accept_failed', error.message);
       });
       const bound = server.address();
       resolve({ address: bound === null || typeof bound === 'string' ? null : bound });
@@ -122,14 +119,14 @@ export class Doors {
     const keeper = isOfClients(door.name) ? this.#leastOf(there) : firstOf(there);
     if (keeper !== undefined) {
       if (keeper.take(door.name, handle)) return;
-      this.#refuse(door, handle, 'all workers have too many connections before them');
+      this.#refuse(door, handle, 'workers_full');
     } else if (door.held.length < HELD_MAX) door.held.push(handle);
-    else this.#refuse(door, handle, 'no worker is there to take the connection');
+    else this.#refuse(door, handle, 'no_worker');
   }
 
-  #refuse({ name }: Door, handle: RawHandle, why: string): void {
+  #refuse({ name }: Door, handle: RawHandle, why: RefusedConnection): void {
     handle.close();
-    this.#onFault(name, new Error(why));
+    this.#refusals.note(name, why);
   }
 
   #leastOf(all: readonly Keeper[]): Keeper | undefined {
@@ -144,22 +141,6 @@ export class Doors {
     }
     return least ?? all[first % all.length];
   }
-}
-
-/** For `onFault`: at a limited rate, as whoever connects decides how many there are. */
-export function logRefusals({
-  clock,
-  log,
-}: {
-  readonly clock: Clock;
-  readonly log: Log;
-}): (door: string, error: Error) => void {
-  const throttle = new LogThrottle(clock);
-  return (door, error) => {
-    const more = throttle.allow(door);
-    if (more === null) return;
-    log.warn({ door, error: errorText(error), ...more }, 'a connection was refused');
-  };
 }
 
 /** Its key in the configuration, and the address there. */

@@ -1,6 +1,7 @@
 /** The metrics of all workers, those that have ended among them, as one process would have them. */
 import { addedUp, kept, type Sample } from '../telemetry/samples.ts';
 import type { Child } from './child.ts';
+import type { DoorRefusals } from './door-refusals.ts';
 import { UpgradeCounts } from './upgrade-counts.ts';
 
 /** How long a worker may take to say what its own stand at, in milliseconds; later its last word counts. */
@@ -14,6 +15,11 @@ export class MetricsOfAll {
   readonly #last = new Map<Child, readonly Sample[]>();
   /** Counts of those that have ended. */
   #ended: readonly Sample[] = [];
+  readonly #refusals: DoorRefusals;
+
+  constructor(refusals: DoorRefusals) {
+    this.#refusals = refusals;
+  }
 
   /** @param asking Whose metrics are `own`. */
   async read(
@@ -32,6 +38,7 @@ export class MetricsOfAll {
       { name: 'pith_workers_ready', labels: [], value: ready },
       { name: 'pith_worker_crashes_total', labels: [], value: this.crashes },
       ...this.upgrades.samples(),
+      ...this.#refusals.samples(),
     ];
     return addedUp([...parts, { worker: 0, samples: [...this.#ended, ...samples] }]);
   }

@@ -15,7 +15,8 @@ import type { Log } from '../telemetry/log.ts';
 import type { RecentLines } from '../telemetry/recent-lines.ts';
 import { AddressCounts } from './address-counts.ts';
 import { Child, type Place, type WorkerProcess } from './child.ts';
-import { Doors, logRefusals, placeOf } from './doors.ts';
+import { DoorRefusals } from './door-refusals.ts';
+import { Doors, placeOf } from './doors.ts';
 import { FirstStart } from './first-start.ts';
 import { endHung } from './hung.ts';
 import { LostWorkers } from './lost-workers.ts';
@@ -65,7 +66,7 @@ export class Parent {
   readonly #places: Place[];
   readonly #doors: Doors;
   readonly #addresses = new AddressCounts<Child>();
-  readonly #metrics = new MetricsOfAll();
+  readonly #metrics: MetricsOfAll;
   readonly #lost = new LostWorkers();
   readonly #firstStart: FirstStart;
   readonly #onEnded: (code: number) => void;
@@ -94,7 +95,9 @@ export class Parent {
     this.#onEnded = ended.resolve;
     this.ready = ready.promise;
     this.#onReady = ready.resolve;
-    this.#doors = new Doors(logRefusals(parts));
+    const refusals = new DoorRefusals(parts);
+    this.#doors = new Doors(refusals);
+    this.#metrics = new MetricsOfAll(refusals);
     this.#places = Array.from({ length: workers }, () => ({
       child: null,
       backoff: new Backoff(AGAIN_MS.min, AGAIN_MS.max, random),

@@ -29,6 +29,8 @@ const REASONS: readonly (readonly [reason: string, advice: string])[] = [
   ['forwarded_conflict', 'remove the other'],
   ['blocked', 'ListBlocks'],
   ['silent', 'nothing was sent'],
+  ['workers_full', 'run more gateways'],
+  ['no_worker', 'the log says why'],
   ['waited_too_long', 'limits.accepts_per_second'],
   ['slow_handshake', 'slow client'],
 ];
