@@ -158,7 +158,7 @@ const COLUMNS: readonly Column<Sum>[] = [
   },
   {
     id: 'p99',
-    title: '99 of 100',
+    title: 'p99',
     isNumber: true,
     by: (sum) => p99(sum) ?? 0,
     cell: (sum) => below(p99(sum), boundsOf(sum).at(-1) ?? 0),

@@ -90,14 +90,14 @@ const COLUMNS: readonly Column<Row>[] = [
   },
   {
     id: 'p50',
-    title: '50 of 100',
+    title: 'p50',
     isNumber: true,
     by: (row) => of(row, 50) ?? 0,
     cell: (row) => below(of(row, 50), row.latency?.bounds.at(-1) ?? 0),
   },
   {
     id: 'p99',
-    title: '99 of 100',
+    title: 'p99',
     isNumber: true,
     by: (row) => of(row, 99) ?? 0,
     cell: (row) => below(of(row, 99), row.latency?.bounds.at(-1) ?? 0),
