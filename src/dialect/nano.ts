@@ -6,82 +6,34 @@ import { EMPTY_OBJECT } from '../bytes.ts';
 import type { Clock } from '../clock.ts';
 import type { Failure } from '../errors.ts';
 import { CONVERT_BYTES, tooMuch } from '../protocol/conversion-limit.ts';
-import { type HandshakeRequest, parseHandshake } from '../protocol/handshake.ts';
-import {
-  decodeMessage,
-  encodePush,
-  encodeResponse,
-  idOfRaw,
-  type Message,
-  type MessageFault,
-  type RouteOfCode,
-} from '../protocol/message.ts';
+import type { HandshakeRequest } from '../protocol/handshake.ts';
+import { encodePush, encodeResponse, type Message } from '../protocol/message.ts';
 import { type Encoded, encodeJsonPacket, PacketType } from '../protocol/packet.ts';
-import type { RouteDictionary } from '../protocol/route-dictionary.ts';
 import { bodyForClient, bodyFromClient } from '../protocol/text.ts';
 import { errorJson, ownBody, passesBytes } from './error-body.ts';
-import {
-  type Codec,
-  type Dialect,
-  handshakeTooLong,
-  type DialectTraits,
-  pushTooLong,
-  type CodecContext,
-  tooLong,
-  type Wire,
-} from './wire.ts';
+import { GoDialect, type GoDialectOptions, GoWire } from './go-dialect.ts';
+import { type Codec, type CodecContext, handshakeTooLong, pushTooLong, tooLong } from './wire.ts';
 
 /** [nano internal/codec/codec.go: a longer packet ends the connection] */
 const PACKET_BYTES_MAX = 65_536;
 
-export type NanoOptions = {
-  readonly heartbeatSeconds: number;
-  readonly dictionary: RouteDictionary | null;
+export type NanoOptions = GoDialectOptions & {
   /** Answer failed requests, which Nano does not. */
   readonly answerErrors: boolean;
   readonly clock: Clock;
-  /** Largest body that is converted, in bytes: `limits.convert`; absent: its default. */
-  readonly convertBytesMax?: number;
-  /** The same of a handshake, and no more than `limits.packet`. Default CONVERT_BYTES. */
-  readonly handshakeBytesMax?: number;
-  /** `limits.json_depth`. Default JSON_DEPTH. */
-  readonly jsonDepthMax?: number;
 };
 
-export class NanoDialect implements Dialect {
+export class NanoDialect extends GoDialect<NanoOptions> {
   readonly name = 'nano';
-  readonly traits: DialectTraits = {
-    framing: 'packets',
-    earlyData: 'close',
-    malformed: 'close',
-    heartbeat: 'tick',
-    activeAtOnce: false,
-  };
   readonly packetBytesMax = PACKET_BYTES_MAX;
-  readonly wire: Wire;
-  readonly #options: NanoOptions;
 
   constructor(options: NanoOptions) {
-    this.#options = options;
-    this.wire = new NanoWire(options);
-  }
-
-  readHandshake(body: Buffer): HandshakeRequest | null {
-    const { handshakeBytesMax, jsonDepthMax } = this.#options;
-    return parseHandshake(body, false, handshakeBytesMax, jsonDepthMax);
-  }
-
-  wireFor(): Wire {
-    return this.wire;
-  }
-
-  wireNamed(profile: string): Wire | null {
-    return profile === this.wire.profile ? this.wire : null;
+    super(options, new NanoWire(options));
   }
 
   /** [nano cluster/handler.go cache: Go writes the keys of a map in sorted order] */
   accept(_request: HandshakeRequest, user: unknown): Encoded | Failure {
-    const { dictionary, heartbeatSeconds, clock } = this.#options;
+    const { dictionary, heartbeatSeconds, clock } = this.options;
     const sys = {
       ...(dictionary !== null && { dict: dictionary.codes }),
       heartbeat: heartbeatSeconds,
@@ -100,24 +52,14 @@ export class NanoDialect implements Dialect {
   }
 }
 
-class NanoWire implements Wire {
-  readonly profile = '';
+class NanoWire extends GoWire {
   readonly #answerErrors: boolean;
   readonly #convertBytesMax: number;
-  readonly #routeOfCode: RouteOfCode;
 
-  constructor({ answerErrors, dictionary, convertBytesMax = CONVERT_BYTES }: NanoOptions) {
-    this.#convertBytesMax = convertBytesMax;
-    this.#answerErrors = answerErrors;
-    this.#routeOfCode = (code) => dictionary?.routeOf(code);
-  }
-
-  decode(bytes: Buffer, into: Message): MessageFault | null {
-    return decodeMessage(bytes, this.#routeOfCode, into);
-  }
-
-  idOf(rawId: number): number {
-    return idOfRaw(rawId);
+  constructor(options: NanoOptions) {
+    super(options);
+    this.#convertBytesMax = options.convertBytesMax ?? CONVERT_BYTES;
+    this.#answerErrors = options.answerErrors;
   }
 
   readBody(_context: CodecContext, { body }: Message, raw: boolean): Buffer | Failure {

@@ -7,35 +7,18 @@ import { deflateSync, unzipSync } from 'node:zlib';
 import { EMPTY_OBJECT } from '../bytes.ts';
 import { type Failure, failure, isOwnReason } from '../errors.ts';
 import { CONVERT_BYTES } from '../protocol/conversion-limit.ts';
+import type { HandshakeCode, HandshakeRequest } from '../protocol/handshake.ts';
 import {
-  type HandshakeCode,
-  type HandshakeRequest,
-  parseHandshake,
-} from '../protocol/handshake.ts';
-import {
-  decodeMessage,
   encodePush,
   encodeResponse,
   FLAG_COMPRESSED,
   FLAG_ERROR,
-  idOfRaw,
   type Message,
-  type MessageFault,
-  type RouteOfCode,
 } from '../protocol/message.ts';
 import { clientJsonBytes, type Encoded, encodePacket, PacketType } from '../protocol/packet.ts';
-import type { RouteDictionary } from '../protocol/route-dictionary.ts';
 import { errorObject, ownBody, passesBytes } from './error-body.ts';
-import {
-  type Codec,
-  type Dialect,
-  handshakeTooLong,
-  type DialectTraits,
-  pushTooLong,
-  type CodecContext,
-  tooLong,
-  type Wire,
-} from './wire.ts';
+import { GoDialect, type GoDialectOptions, GoWire } from './go-dialect.ts';
+import { type Codec, type CodecContext, handshakeTooLong, pushTooLong, tooLong } from './wire.ts';
 import { parseJsonText } from '../protocol/json-parse.ts';
 
 /** Smaller bodies hardly shrink, and cost as much to compress. */
@@ -43,52 +26,21 @@ const COMPRESS_BYTES_MIN = 128;
 /** A longer error is not parsed for its code. */
 const OWN_CODE_BYTES_MAX = 64 * 1024;
 
-export type PitayaOptions = {
-  readonly heartbeatSeconds: number;
-  readonly dictionary: RouteDictionary | null;
+export type PitayaOptions = GoDialectOptions & {
   /** The body format that the handshake announces; errors are written in it. */
   readonly serializer: 'json' | 'protobuf';
   /** Compress bodies that get smaller. */
   readonly compress: boolean;
   /** Largest body after inflating, in bytes. */
   readonly inflateBytesMax: number;
-  /** Larger bodies are not compressed: `limits.convert`; absent: its default. */
-  readonly convertBytesMax?: number;
-  /** The same of a handshake, and no more than `limits.packet`. Default CONVERT_BYTES. */
-  readonly handshakeBytesMax?: number;
-  /** `limits.json_depth`. Default JSON_DEPTH. */
-  readonly jsonDepthMax?: number;
 };
 
-export class PitayaDialect implements Dialect {
+export class PitayaDialect extends GoDialect<PitayaOptions> {
   readonly name = 'pitaya';
-  readonly traits: DialectTraits = {
-    framing: 'packets',
-    earlyData: 'close',
-    malformed: 'close',
-    heartbeat: 'tick',
-    activeAtOnce: false,
-  };
   readonly packetBytesMax = Infinity;
-  readonly wire: Wire;
-  readonly #options: PitayaOptions;
 
   constructor(options: PitayaOptions) {
-    this.#options = options;
-    this.wire = new PitayaWire(options);
-  }
-
-  readHandshake(body: Buffer): HandshakeRequest | null {
-    const { handshakeBytesMax, jsonDepthMax } = this.#options;
-    return parseHandshake(body, false, handshakeBytesMax, jsonDepthMax);
-  }
-
-  wireFor(): Wire {
-    return this.wire;
-  }
-
-  wireNamed(profile: string): Wire | null {
-    return profile === this.wire.profile ? this.wire : null;
+    super(options, new PitayaWire(options));
   }
 
   accept(_request: HandshakeRequest, user: unknown): Encoded | Failure {
@@ -106,33 +58,23 @@ export class PitayaDialect implements Dialect {
 
   /** [pitaya agent.go hbdEncode: Go writes the keys of a map in sorted order] */
   #answer(code: number, user: unknown): Encoded | null {
-    const { dictionary, heartbeatSeconds, serializer, compress } = this.#options;
+    const { dictionary, heartbeatSeconds, serializer, compress } = this.options;
     const sys = {
       ...(dictionary !== null && { dict: dictionary.codes }),
       heartbeat: heartbeatSeconds,
       serializer,
     };
     const body = clientJsonBytes({ code, sys, ...(user !== undefined && { user }) });
-    return encodePacket(PacketType.HANDSHAKE, (compress && smaller(body, this.#options)) || body);
+    return encodePacket(PacketType.HANDSHAKE, (compress && smaller(body, this.options)) || body);
   }
 }
 
-class PitayaWire implements Wire {
-  readonly profile = '';
+class PitayaWire extends GoWire {
   readonly #options: PitayaOptions;
-  readonly #routeOfCode: RouteOfCode;
 
   constructor(options: PitayaOptions) {
+    super(options);
     this.#options = options;
-    this.#routeOfCode = (code) => options.dictionary?.routeOf(code);
-  }
-
-  decode(bytes: Buffer, into: Message): MessageFault | null {
-    return decodeMessage(bytes, this.#routeOfCode, into);
-  }
-
-  idOf(rawId: number): number {
-    return idOfRaw(rawId);
   }
 
   readBody(_context: CodecContext, { body, compressed }: Message): Buffer | Failure {
