@@ -145,8 +145,11 @@ export function sentOf(written: WrittenSession): Sent {
 /** What is not as it was; of all others nothing is said but which one it is. */
 export function changesOf(written: WrittenSession, sent: Sent): Partial<WrittenSession> {
   const found: Record<string, unknown> = { n: written.n };
-  for (const [key, value] of Object.entries(written))
-    if (asSent(value) !== sent[key]) found[key] = value;
+  for (const key of Object.keys(written) as (keyof WrittenSession)[]) {
+    const value = written[key];
+    // Times never stay as they are.
+    if (key === 'deadlines' || asSent(value) !== sent[key]) found[key] = value;
+  }
   return found;
 }
 
@@ -155,9 +158,9 @@ export function numberOf(written: unknown): number {
   return count(anObject(written, 'session')['n'], 'n');
 }
 
-/** @param before What was read of it before. @throws {ShapeError} naming what is wrong. */
+/** @param before What was read of it before, which becomes what it is now. @throws {ShapeError} naming what is wrong. */
 export function readChanges(written: unknown, before: FrozenSession): FrozenSession {
-  return { ...before, ...changes(written, '') };
+  return Object.assign(before, changes(written, ''));
 }
 
 function asSent(value: unknown): unknown {

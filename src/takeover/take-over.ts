@@ -128,7 +128,7 @@ export class TakeOver {
     const go = this.#next('go');
     this.#line.say({ say: 'restored', sessions: this.#sessions.length });
     if ((await go) === null) throw new Error('the old process is gone');
-    for (const { connection } of this.#sessions) connection.resume();
+    for (const { connection } of this.#sessions) connection.movable!.goOn();
     for (const { made } of this.#made.values()) parts.drop(made.session);
     this.#made.clear();
     log.info({ sessions: this.#sessions.length }, 'taken over from the process before');
