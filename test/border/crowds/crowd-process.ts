@@ -7,6 +7,7 @@ export type Told =
       readonly kind: number;
       readonly count: number;
       readonly ports: CrowdPorts;
+      readonly perSecond: number;
     }
   | { readonly tell: 'look' }
   | { readonly tell: 'listen' }
@@ -17,8 +18,10 @@ export type Said = { readonly size: number; readonly ended: number };
 let crowd: Crowd | null = null;
 
 async function obey(told: Told): Promise<void> {
-  if (told.tell === 'come') crowd = await Crowd.come(KINDS[told.kind]!, told.count, told.ports);
-  else if (told.tell === 'listen') crowd?.listen();
+  if (told.tell === 'come') {
+    const { count, kind, perSecond, ports } = told;
+    crowd = await Crowd.come(KINDS[kind]!, count, ports, perSecond);
+  } else if (told.tell === 'listen') crowd?.listen();
   else if (told.tell === 'leave') crowd?.[Symbol.dispose]();
   process.send!({ size: crowd?.size ?? 0, ended: crowd?.ended ?? 0 } satisfies Said);
 }

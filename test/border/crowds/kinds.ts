@@ -22,6 +22,8 @@ export type CrowdKind = {
   readonly resets: boolean;
   /** All of it is inside TLS. */
   readonly isSecure: boolean;
+  /** It begins a TLS handshake. */
+  readonly speaksTls: boolean;
   readonly port: keyof CrowdPorts;
   /** Of it there are so many for one of another kind: each makes the kernel hold megabytes, too. */
   readonly share: number;
@@ -39,6 +41,7 @@ const QUIET = {
   isDeaf: false,
   resets: false,
   isSecure: false,
+  speaksTls: false,
   port: 'open',
   share: 1,
   bytesMax: 40 * 1_024,
@@ -62,7 +65,7 @@ const ASKS = Buffer.concat(Array.from({ length: 200 }, (_, i) => ask((i % 127) +
 // oxfmt-ignore
 export const KINDS: readonly CrowdKind[] = [
   { ...QUIET, name: 'silent', ends: refused('silent') },
-  { ...QUIET, name: 'half a TLS handshake', first: HALF_HELLO, ends: refused('slow_handshake') },
+  { ...QUIET, name: 'half a TLS handshake', first: HALF_HELLO, speaksTls: true, ends: refused('slow_handshake') },
   { ...QUIET, name: 'half an upgrade', first: HALF_UPGRADE, ends: refused('slow_handshake') },
   { ...QUIET, name: 'an upgrade that drips', first: 'GET / HTTP/1.1\r\n', drips: 'Host: gateway', ends: refused('slow_handshake') },
   { ...QUIET, name: 'half a PROXY header', first: HALF_V2, port: 'proxied', ends: refused('slow_proxy_header') },
@@ -75,8 +78,8 @@ export const KINDS: readonly CrowdKind[] = [
   { ...QUIET, name: 'a flood of pings', first: Buffer.concat([Buffer.from(UPGRADE), WS_HANDSHAKE]), until: '"code":200', last: Buffer.concat([WS_ACK, PINGS]), isDeaf: true, ends: closed('ping_flood') },
   { ...QUIET, name: 'reset in the middle', first: Buffer.concat([HANDSHAKE, ACK, pack(4, 'half', 60_000)]), until: '"code":200', resets: true, ends: closed('connection_lost') },
   { ...QUIET, name: 'takes nothing', first: Buffer.concat([HANDSHAKE, ACK]), until: '"code":200', last: ASKS, isDeaf: true, share: 1 / 25, bytesMax: 0, ends: closed('slow_consumer') },
-  { ...QUIET, name: 'TLS, and nothing in it', isSecure: true, ends: refused('silent') },
-  { ...QUIET, name: 'a session in TLS, never heard again', isSecure: true, first: Buffer.concat([HANDSHAKE, ACK]), until: '"code":200', ends: closed('heartbeat_timeout') },
+  { ...QUIET, name: 'TLS, and nothing in it', isSecure: true, speaksTls: true, ends: refused('silent') },
+  { ...QUIET, name: 'a session in TLS, never heard again', isSecure: true, speaksTls: true, first: Buffer.concat([HANDSHAKE, ACK]), until: '"code":200', ends: closed('heartbeat_timeout') },
   { ...QUIET, name: 'a packet without its last byte', first: HANDSHAKE, until: '"code":200', last: Buffer.concat([ACK, pack(4, Buffer.alloc(65_535), 65_536)]), ends: closed('assemble_timeout') },
   { ...QUIET, name: 'a message without its last byte', first: Buffer.concat([Buffer.from(UPGRADE), WS_HANDSHAKE]), until: '"code":200', last: Buffer.concat([WS_ACK, frame(OPCODE.BINARY, Buffer.alloc(81_919), { announced: 81_920 })]), ends: closed('assemble_timeout') },
   { ...QUIET, name: 'half a head', first: `GET / HTTP/1.1\r\nX: ${'x'.repeat(16_000)}`, ends: refused('slow_handshake') },
@@ -86,8 +89,9 @@ export const KINDS: readonly CrowdKind[] = [
 /** So large is an answer to those who take none. */
 const BIG_BYTES = 60_000;
 const DRIP_EVERY_MS = 1_000;
-/** Connections that are opened at once. */
+/** Connections that are opened at once; where they come at a rate, those of so many milliseconds. */
 const AT_ONCE = 200;
+const RATE_MS = 20;
 
 /** One hostile connection. */
 class Stranger {
@@ -154,17 +158,32 @@ class Stranger {
 export class Crowd implements Disposable {
   readonly #strangers: Stranger[] = [];
 
-  /** @param count So many of a kind of which there are no fewer. */
-  static async come(kind: CrowdKind, count: number, ports: CrowdPorts): Promise<Crowd> {
+  /**
+   * @param count So many of a kind of which there are no fewer.
+   * @param perSecond How many come in a second; 0: as fast as they get in.
+   */
+  static async come(
+    kind: CrowdKind,
+    count: number,
+    ports: CrowdPorts,
+    perSecond = 0,
+  ): Promise<Crowd> {
     const crowd = new Crowd();
-    for (let left = Math.ceil(count * kind.share); left > 0; left -= AT_ONCE) {
+    const atOnce = perSecond === 0 ? AT_ONCE : Math.ceil((perSecond * RATE_MS) / 1_000);
+    const since = performance.now();
+    for (let left = Math.ceil(count * kind.share); left > 0; left -= atOnce) {
       const more = Array.from(
-        { length: Math.min(left, AT_ONCE) },
+        { length: Math.min(left, atOnce) },
         () => new Stranger(kind, ports[kind.port]),
       );
       crowd.#strangers.push(...more);
-      await Promise.all(more.map(({ inPlace }) => inPlace));
+      if (perSecond === 0) await Promise.all(more.map(({ inPlace }) => inPlace));
+      else {
+        const dueMs = (crowd.size * 1_000) / perSecond - (performance.now() - since);
+        await new Promise((resolve) => setTimeout(resolve, Math.max(0, dueMs)));
+      }
     }
+    await Promise.all(crowd.#strangers.map(({ inPlace }) => inPlace));
     return crowd;
   }
 
@@ -189,11 +208,18 @@ export class Crowd implements Disposable {
 /** Of packets that are not whole, for each of a crowd: what they hold together is bounded, not what one of them does. */
 const UNFINISHED_BYTES = 24 * 1_024;
 
-/** A gateway for crowds of `count` each; `deadline`: of everything that they may be late with. */
+/**
+ * A gateway for crowds of `count` each; `deadline`: of everything that they may be late with; `acceptsPerSecond`: as many as
+ * are let in, null: the default.
+ */
 export function crowdConfig(
   tls: { cert: string; key: string },
   deadline: string,
-  { outboxesMiB, count }: { outboxesMiB: number; count: number },
+  {
+    outboxesMiB,
+    count,
+    acceptsPerSecond = 1_000_000,
+  }: { outboxesMiB: number; count: number; acceptsPerSecond?: number | null },
 ): string {
   return `
 listen:
@@ -205,7 +231,7 @@ routes: [{ match: "big.>", backend: big }, { match: "echo.>", backend: echo }]
 drain: { budget: 2s, per_second: 100000 }
 limits:
   { handshake: ${deadline}, ack: ${deadline}, assemble: ${deadline}, slow: { drop_after: 2s, close_after: ${deadline} },
-    accepts_per_second: 1000000, connections: 15000, outboxes: ${outboxesMiB}MiB, unfinished: ${Math.max(262_144, count * UNFINISHED_BYTES)}, messages_per_second: 1000000,
+    ${acceptsPerSecond === null ? '' : `accepts_per_second: ${acceptsPerSecond},`} connections: 15000, outboxes: ${outboxesMiB}MiB, unfinished: ${Math.max(262_144, count * UNFINISHED_BYTES)}, messages_per_second: 1000000,
     burst: 1000000 }
 `;
 }
