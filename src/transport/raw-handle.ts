@@ -63,16 +63,7 @@ export class Movable {
     return handle.readStop() === 0;
   }
 
-  /** Of a socket from another process: its stream flows, but nothing is read from the descriptor until `goOn`. */
-  standBy(): void {
-    const { handle } = this;
-    if (handle === null) return;
-    // Else the stream would begin to read.
-    handle.reading = true;
-    this.#socket.resume();
-  }
-
-  /** Reads on after `stop`, or from the beginning after `standBy`. */
+  /** Reads on after `stop`. */
   goOn(): void {
     const { handle } = this;
     if (handle === null) return;

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import tls from 'node:tls';
 
 import type { Clock } from '../clock.ts';
+import { Held } from '../held.ts';
 import type { Log } from '../telemetry/log.ts';
 import { Certificate, type ServerTls } from './certificate.ts';
 import { reasonOf, type TlsPem } from './pem.ts';
@@ -10,12 +11,24 @@ import type { PendingConnection } from './pending-connection.ts';
 import type { Port } from './port.ts';
 
 const TLS_HANDSHAKE = 0x16;
+/** A record begins with its type, its version and its length, which is at most so much before anything is encrypted. [RFC 8446, 5.1] */
+const RECORD_HEAD_BYTES = 5;
+const RECORD_MAJOR_VERSION = 3;
+const RECORD_BYTES_MAX = 16_384;
 /** Older versions have known holes. [RFC 8996] */
 const TLS_MIN_VERSION = 'TLSv1.2';
 
 /** True for the first byte of a client that speaks TLS. */
 export function beginsTls(first: Buffer): boolean {
   return first[0] === TLS_HANDSHAKE;
+}
+
+/** Bytes of the record that `first` begins, as far as that is known; of one that is not TLS, none more than have come. */
+function recordBytes(first: Buffer): number {
+  if (first.length > 1 && first[1] !== RECORD_MAJOR_VERSION) return first.length;
+  if (first.length < RECORD_HEAD_BYTES) return RECORD_HEAD_BYTES;
+  const bytes = first.readUInt16BE(RECORD_HEAD_BYTES - 2);
+  return bytes > RECORD_BYTES_MAX ? first.length : RECORD_HEAD_BYTES + bytes;
 }
 
 export type TlsEntryOptions = ServerTls & {
@@ -71,12 +84,43 @@ export class TlsEntry {
     pending.onClosed = () => {
       if (pending.stage === 'tls') this.#port.note(pending, 'tls_failed', 'the connection ended');
     };
+    if (first.length < recordBytes(first)) this.#gather(pending, first);
+    else this.#begin(pending, first);
+  }
+
+  /**
+   * Until the first record is whole: what a handshake needs, some 50 KiB and a share of a millisecond, is only for those
+   * who send one.
+   */
+  #gather(pending: PendingConnection, first: Buffer): void {
+    const { raw } = pending;
+    const held = new Held();
+    held.add(first);
+    pending.onSettled = () => {
+      held.clear();
+    };
+    let wanted = recordBytes(first);
+    const onData = (chunk: Buffer): void => {
+      held.add(chunk);
+      if (wanted <= RECORD_HEAD_BYTES) wanted = recordBytes(held.all());
+      if (held.bytes < wanted) return;
+      raw.off('data', onData);
+      raw.pause();
+      const hello = held.all();
+      held.clear();
+      this.#begin(pending, hello);
+    };
+    raw.on('data', onData);
+    raw.resume();
+  }
+
+  #begin(pending: PendingConnection, hello: Buffer): void {
     pending.onSettled = () => {
       this.#endHandshake(pending);
     };
     pending.tlsPeerKey = peerKey(pending.raw);
     this.#handshaking.set(pending.tlsPeerKey, pending);
-    pending.raw.unshift(first);
+    pending.raw.unshift(hello);
     this.#server!.emit('connection', pending.raw);
   }
 

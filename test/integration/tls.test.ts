@@ -1,9 +1,11 @@
 /** TLS on the clients' ports: every scheme, what a port does not take, and how long it waits. */
+import { createHook } from 'node:async_hooks';
 import { once } from 'node:events';
 import net from 'node:net';
 import { afterAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 
+import { SLABS } from '../../src/held.ts';
 import { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import {
@@ -258,6 +260,39 @@ describe('deadlines', () => {
     raw.send(bytes);
     await raw.ended;
     await expectRefusedAs(gateway, 'slow_handshake');
+  });
+
+  test('half a hello costs its bytes, and no TLS', async () => {
+    await using gateway = await listening('auto', 'limits: { handshake: 10m }\n');
+    let begun = 0;
+    const hook = createHook({ init: (_, type) => (begun += Number(type === 'TLSWRAP')) }).enable();
+    // The record announces 8,192 bytes; of what has come, each holds two blocks of 4 KiB.
+    const half = Buffer.concat([Buffer.from([0x16, 3, 1, 0x20, 0]), Buffer.alloc(5_000)]);
+    const raws = await Promise.all(
+      Array.from({ length: 20 }, () => RawSocket.connect(gateway.port)),
+    );
+    for (const raw of raws) raw.send(half);
+    await eventually(() => SLABS.blocks === 40, 'all of it to be held');
+    expect(begun).toBe(0);
+    raws[0]!.send(Buffer.alloc(8_192 - 5_000));
+    await raws[0]!.ended;
+    expect(begun).toBe(1);
+    hook.disable();
+    await expectRefusedAs(gateway, 'tls_failed');
+    await eventually(() => SLABS.blocks === 38, 'what it held to be given back');
+    for (const raw of raws) raw.socket.destroy();
+    await eventually(() => SLABS.blocks === 0, 'nothing to be held');
+  });
+
+  test.each([
+    { what: 'of another version', bytes: Buffer.from([0x16, 9, 9, 0, 200, 1]) },
+    { what: 'too long for one', bytes: Buffer.from([0x16, 3, 1, 0x60, 0, 1]) },
+  ])('a record $what is not waited for', async ({ bytes }) => {
+    await using gateway = await listening('auto');
+    await using raw = await RawSocket.connect(gateway.port);
+    raw.send(bytes);
+    await raw.ended;
+    await expectRefusedAs(gateway, 'tls_failed');
   });
 
   test('half a hello, and the client goes away', async () => {
