@@ -177,7 +177,7 @@ export class Gateway {
       ports: this.#ports,
       started: () => this.#begun,
     });
-    this.takeover = { ...made, listeners, shutdown: this.#shutdown };
+    this.takeover = { ...made, listeners, shutdown: this.#shutdown, faults: this.#faults };
 
     this.registry = bus.registry;
     this.#history = history;

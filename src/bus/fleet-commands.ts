@@ -84,6 +84,11 @@ export class FleetCommands {
     this.#bus = bus;
   }
 
+  /** Anything else that operators order: it does not meet the move of the sessions to another process. */
+  inTurn<T>(run: () => Promise<T>): Promise<T | Failure> {
+    return run();
+  }
+
   /** Why a push cannot be sent at all; null: it can. */
   check(push: Push): Failure | null {
     return this.#sessionCommands.check(push);

@@ -87,6 +87,10 @@ export class PassableCommands extends FleetCommands {
     return this.passage.isOpen ? run() : this.passage.ask(run, bytes);
   }
 
+  override inTurn<T>(run: () => Promise<T>): Promise<T | Failure> {
+    return this.#asked(run);
+  }
+
   /** Until another process has the sessions, this one knows best. */
   #known<T>(run: () => Promise<T>): Promise<T | Failure> {
     return this.passage.isLeft ? Promise.resolve(LEFT) : run();

@@ -1,4 +1,5 @@
 /** The methods of `pith.v1.Control` by which operators give the whole fleet its orders. */
+import type { FleetCommands } from '../bus/fleet-commands.ts';
 import { type Clock, nextTurn } from '../clock.ts';
 import { encodeMs, WireWriter } from '../contract/protobuf-wire.ts';
 import { GatewayError } from '../errors.ts';
@@ -15,20 +16,30 @@ export const BLOCKS_PAGE_MAX = 1_000;
 /** Blocks that are encoded in one turn of the event loop. */
 const BLOCKS_PER_TURN = 500;
 
+type OrderParts = {
+  readonly orders: Orders;
+  readonly fleetCommands: Pick<FleetCommands, 'inTurn'>;
+  readonly clock: Clock;
+};
+
 /** Those that any gateway carries out for all. */
-export function blockMethods(orders: Orders, { one, many }: MakeMethods, clock: Clock): Methods {
+export function blockMethods(
+  { orders, fleetCommands, clock }: OrderParts,
+  { one, many }: MakeMethods,
+): Methods {
   return {
     Block: one('Block', async (request, call) => {
       const blocked = blockedOf(request);
       const { reason = '', lastsMs } = request;
       if (lastsMs === 0) throw new GatewayError('BAD_ARGUMENT', 'expires_in is 0');
-      const outcome = orThrow(await orders.block(blocked, { reason, lastsMs: lastsMs ?? 0 }));
+      const block = { reason, lastsMs: lastsMs ?? 0 };
+      const outcome = orThrow(await fleetCommands.inTurn(() => orders.block(blocked, block)));
       call.touched = outcome.closed;
       return blockResult(orders.listed(blocked), outcome);
     }),
     Unblock: one('Unblock', async (request) => {
       const blocked = blockedOf(request);
-      const outcome = await orders.unblock(blocked);
+      const outcome = orThrow(await fleetCommands.inTurn(() => orders.unblock(blocked)));
       return unblockResult(outcome, orders.blocks.file.get(keyOf(blocked)) !== undefined);
     }),
     ListBlocks: many('ListBlocks', async function* ({ limit = 0, pageToken = '' }) {
@@ -65,7 +76,7 @@ export function blockPages(orders: Orders, { one }: MakeMethods): BusApiParts['p
 
 /** Those that are about the called gateway, or begin there. */
 export function maintenanceMethods(
-  orders: Orders,
+  { orders, fleetCommands }: OrderParts,
   own: Pick<OwnGateway, 'pauseHere'>,
   { one }: MakeMethods,
 ): Methods {
@@ -78,9 +89,12 @@ export function maintenanceMethods(
       const pause = { routes, allowUids, message, handshakeCode: handshakeCode || HANDSHAKE_CODE };
       if (scope !== 'fleet' && scope !== '' && scope !== 'gateway')
         throw new GatewayError('BAD_ARGUMENT', 'scope is not fleet or gateway');
-      if (scope !== 'gateway')
-        return maintenanceState(orders, orThrow(await orders.pauseFleet(on ? pause : null)));
-      const refused = own.pauseHere(on ? pause : null);
+      const begun = on ? pause : null;
+      if (scope !== 'gateway') {
+        const outcome = await fleetCommands.inTurn(() => orders.pauseFleet(begun));
+        return maintenanceState(orders, orThrow(outcome));
+      }
+      const refused = await fleetCommands.inTurn(async () => own.pauseHere(begun));
       if (refused !== null) orThrow(refused);
       return maintenanceState(orders, null);
     }),

@@ -45,7 +45,7 @@ export function controlMethods(parts: Omit<ControlParts, 'log'>): Methods {
   const make = makeMethods(parts.convertBytesMax ?? CONVERT_BYTES, parts.clock, parts.audit);
   return {
     ...fleetMethods(parts.fleetCommands, make, parts.clock),
-    ...blockMethods(parts.orders, make, parts.clock),
+    ...blockMethods(parts, make),
     ...fleetStatusMethods(parts.status, make, parts.clock),
     ...watchMethods(parts.fleetWatches, make, parts.mayShowBodies),
     ...ownMethods(parts, make),
@@ -54,13 +54,14 @@ export function controlMethods(parts: Omit<ControlParts, 'log'>): Methods {
 
 /** Those that act on the called gateway. */
 function ownMethods(
-  { own, orders, clock }: Pick<ControlParts, 'own' | 'orders' | 'clock'>,
+  parts: Pick<ControlParts, 'own' | 'orders' | 'fleetCommands' | 'clock'>,
   make: MakeMethods,
 ): Methods {
+  const { own } = parts;
   return {
     ...gatewayMethods(own, make),
-    ...maintenanceMethods(orders, own, make),
-    ...profileMethods({ own, clock }, make),
+    ...maintenanceMethods(parts, own, make),
+    ...profileMethods(parts, make),
   };
 }
 

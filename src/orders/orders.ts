@@ -261,6 +261,12 @@ export class Orders {
     this.#added.push(block);
   }
 
+  /** The sessions have come later than the orders: closes those that are blocked. */
+  async evictLate(): Promise<void> {
+    const closed = await this.#evict();
+    if (closed > 0) this.#parts.log.info({ closed }, 'sessions were blocked during an upgrade');
+  }
+
   async #evict(): Promise<number> {
     const added = this.#added;
     this.#added = [];

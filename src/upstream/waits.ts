@@ -2,7 +2,7 @@
 import type { Metrics, Series } from '../telemetry/metrics.ts';
 
 /**
- * What they wait for. takeover: the process that follows on a path · subscriber: one on NATS · bus: the connection to
+ * What they wait for. takeover: the process that follows on a path, or that attaches to a gateway that was upgraded · subscriber: one on NATS · bus: the connection to
  * NATS, or room on it · connection: a free one to an HTTP backend · credit: that a Link's backend takes more.
  */
 export type WaitsFor = 'takeover' | 'subscriber' | 'bus' | 'connection' | 'credit';

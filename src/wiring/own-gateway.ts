@@ -1,4 +1,5 @@
 /** Makes what operators reach of the gateway itself, through Control. */
+import type { FleetCommands } from '../bus/fleet-commands.ts';
 import { maskSecrets } from '../config/mask.ts';
 import type { OwnGateway } from '../control/gateway-methods.ts';
 import { explainRoute } from '../explain/explain-route.ts';
@@ -24,14 +25,17 @@ export type OwnGatewayParts = OfProcessParts &
     readonly registry: Registry;
     readonly relay: Relay;
     readonly orders: Orders;
+    readonly fleetCommands: FleetCommands;
   };
 
 export function makeOwnGateway(parts: OwnGatewayParts): OwnGateway {
-  const { live, logLevel, registry, relay, orders, worker, clock, gatewayId } = parts;
+  const { live, logLevel, registry, relay, orders, fleetCommands } = parts;
+  const { worker, clock, gatewayId } = parts;
   const profiler = new Profiler();
   const call: SiblingsParts['call'] = (sid, request) => {
     const session = registry.bySid(sid);
-    return session === undefined ? null : callFor(relay, session, request);
+    if (session === undefined) return null;
+    return fleetCommands.inTurn(() => callFor(relay, session, request));
   };
   const pause: SiblingsParts['pause'] = (one) => {
     orders.pauseHere(one);

@@ -1,7 +1,9 @@
 /** Makes both ends of a takeover, of the parts that a gateway is made of. */
+import { inBackground } from '../background.ts';
 import { NOTHING } from '../bytes.ts';
 import type { PassableCommands } from '../bus/passable-commands.ts';
 import type { SessionCommands } from '../bus/session-commands.ts';
+import type { Faults } from '../faults.ts';
 import type { Orders } from '../orders/orders.ts';
 import type { Backends } from '../reload/backends.ts';
 import type { Resume } from '../resume/resume.ts';
@@ -31,6 +33,7 @@ export type MakeTakeoverParts = Shared & {
   readonly resume: Resume | null;
   readonly orders: Orders;
   readonly backends: Backends;
+  readonly faults: Faults;
   readonly listeners: Listeners;
   readonly shutdown: HandOverParts['shutdown'] & { leave(): Promise<void> };
 };
@@ -126,6 +129,8 @@ export function makeTakeOver(parts: MakeTakeoverParts): TakeOverParts {
         fleetCommands.carryOut(command);
       },
       goOn: () => {
+        // One that was blocked while it moved is here still.
+        inBackground(orders.evictLate(), parts.faults.onFault);
         fleetCommands.passage.goOn();
       },
     },
@@ -141,6 +146,7 @@ export function makeTakeOver(parts: MakeTakeoverParts): TakeOverParts {
       listeners.ever.sessions = sessionsEver;
       orders.replica.merge(ordered);
       for (const one of ended) resume?.ended.add(one);
+      for (const one of parts.backends.dialIn) one.awaitReturn();
       if (bus === null || nats === null) return;
       nats.bus.events.goOn(bus.seq, bus.announced);
       nats.bus.watch.self = bus;

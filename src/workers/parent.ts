@@ -105,7 +105,7 @@ export class Parent {
     this.#firstStart = new FirstStart(parts.clock, workers);
     this.#upgrades = new Upgrades({
       ...{ ...parts, places: this.#places, doors: this.#doors, addresses: this.#addresses },
-      ...{ metrics: this.#metrics, reload: this.#reload },
+      ...{ metrics: this.#metrics, reload: this.#reload, standing: this.#standing },
       beginSuccessor: (n) => this.#fork(n, true),
       crashed: (child) => this.#onExit(child, null, null),
       drain: () => this.#drain,

@@ -49,6 +49,15 @@ export class StandingOrders {
     inBackground(channel.ask('level', { ...ask, lastsMs }), () => {});
   }
 
+  /** It has taken over from another worker, and may have missed what that one was told meanwhile. */
+  tellSuccessor(child: Child): void {
+    const { channel } = child;
+    if (this.#pause === null) inBackground(channel.ask('pause', { pause: null }), () => {});
+    if (this.#level === null)
+      inBackground(channel.ask('level', { level: null, lastsMs: 0 }), () => {});
+    this.tellNew(child);
+  }
+
   async #askOthers<Name extends 'level' | 'pause'>(
     child: Child,
     name: Name,

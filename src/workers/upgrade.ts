@@ -14,6 +14,7 @@ import type { Child, Place } from './child.ts';
 import type { Doors } from './doors.ts';
 import type { MetricsOfAll } from './metrics-of-all.ts';
 import type { ReloadOfAll } from './reload-all.ts';
+import type { StandingOrders } from './standing-orders.ts';
 import { type DrainAsk, GONE, TAKEOVER } from './words.ts';
 
 /** How long one worker may take to hand everything over: the bounds of all its steps together, and some. */
@@ -34,6 +35,7 @@ export type UpgradeParts = {
   readonly addresses: AddressCounts<Child>;
   readonly metrics: MetricsOfAll;
   readonly reload: ReloadOfAll;
+  readonly standing: StandingOrders;
   /** Begins a process that is to take over from the worker of this number. */
   readonly beginSuccessor: (n: number) => Child;
   /** The worker has ended unexpectedly. */
@@ -218,8 +220,9 @@ export class Upgrades {
   }
 
   #replace({ old, next }: Move): void {
-    const { addresses, doors, drain, places } = this.#parts;
+    const { addresses, doors, drain, places, standing } = this.#parts;
     places[old.n - 1]!.child = next;
+    standing.tellSuccessor(next);
     doors.left(old, []);
     addresses.forget(old);
     const ask = drain();

@@ -5,16 +5,19 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 
 import type { Clock } from '../../clock.ts';
+import type { ClosedSession } from '../../contract/facts.ts';
 import type { Random } from '../../random.ts';
+import type { Lane } from '../../session/lane.ts';
 import type { Call } from '../call.ts';
 import { type ClientSpan, grpcSpan } from '../client-span.ts';
 import { EndpointPool } from '../pool/endpoint-pool.ts';
 import type { LinkParts, LinkTransport } from '../link/link-transport.ts';
-import { LinkUpstream, type LinkUpstreamOptions } from '../link/link-upstream.ts';
+import { type LinkSession, LinkUpstream, type LinkUpstreamOptions } from '../link/link-upstream.ts';
 import { addressOf } from '../pool/pooled-session.ts';
 import type { UpstreamInfo } from '../upstream.ts';
 import type { AttachStream, Ending } from './attach-stream.ts';
 import { AttachedLink } from './attached-link.ts';
+import { Returning } from './returning.ts';
 
 /** Links of one backend at a time; the next one is refused. */
 export const ATTACHED_MAX = 64;
@@ -36,6 +39,7 @@ export class DialInUpstream extends LinkUpstream {
   readonly #token: string;
   readonly #tokenDigest: Buffer;
   readonly #parts: LinkParts;
+  readonly #returning: Returning;
   #closed = false;
 
   constructor(options: DialInOptions, parts: LinkParts) {
@@ -59,6 +63,38 @@ export class DialInUpstream extends LinkUpstream {
     this.#token = options.token;
     this.#tokenDigest = digest(options.token);
     this.#parts = parts;
+    this.#returning = new Returning(
+      parts.wheel,
+      parts.commands.report.waits('takeover'),
+      (call) => {
+        this.send(call);
+      },
+    );
+  }
+
+  // ---- those who had attached to the process before -------------------------------------------------------
+
+  /** This process takes over from another: who had attached to that one will attach here. */
+  awaitReturn(): void {
+    this.#returning.begin();
+  }
+
+  override knownAt(lane: Lane, places: readonly string[]): void {
+    this.#returning.expect(lane, places);
+  }
+
+  override send(call: Call): void {
+    if (this.#returning.awaits(call.lane)) this.#returning.keep(call);
+    else super.send(call);
+  }
+
+  protected override away(call: Call): void {
+    this.#returning.keep(call);
+  }
+
+  override forget(backendSession: LinkSession, closed: ClosedSession): void {
+    super.forget(backendSession, closed);
+    this.#returning.ended(backendSession.lane, () => this.endOf(closed));
   }
 
   // ---- who may attach -------------------------------------------------------------------------------------
@@ -83,8 +119,17 @@ export class DialInUpstream extends LinkUpstream {
   /** Takes a stream over. @param first Its first message, which begins with the hello. */
   attach(stream: AttachStream, first: Buffer): void {
     stream.watch(this.deadAfterMs);
-    this.pool.attach(stream.peer, (endpoint) => new AttachedLink(endpoint, stream, this.#parts));
+    const endpoint = this.pool.attach(
+      stream.peer,
+      (owner) => new AttachedLink(owner, stream, this.#parts),
+    );
     stream.take(first);
+    if (!endpoint.serves) return;
+    this.#returning.cameBack(
+      endpoint.instance,
+      (lane, places) => super.knownAt(lane, places),
+      (event) => endpoint.transport.tell('closed', event),
+    );
   }
 
   // ---- for the gateway ------------------------------------------------------------------------------------
@@ -105,6 +150,7 @@ export class DialInUpstream extends LinkUpstream {
 
   close(ms: number): Promise<void> {
     this.#closed = true;
+    this.#returning.end();
     return this.pool.close(ms, STOPPING);
   }
 }

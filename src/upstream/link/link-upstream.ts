@@ -21,7 +21,7 @@ import { type AffinityOptions, oneOfEach, SessionAffinity } from '../pool/sessio
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import type { LinkTransport } from './link-transport.ts';
 
-class LinkSession extends PooledSession<LinkTransport> {
+export class LinkSession extends PooledSession<LinkTransport> {
   readonly facts = new FactsCache(factsOf);
   readonly #upstream: LinkUpstream;
 
@@ -73,12 +73,17 @@ export abstract class LinkUpstream implements Upstream {
     const backendSession = this.#sessionOf(call.lane);
     const endpoint = this.#affinity.endpointFor(call, backendSession);
     if (endpoint === null) {
-      call.fail(failure('BACKEND_AWAY'));
+      this.away(call);
       return;
     }
     const what = call instanceof ConnectCall ? call.encoded : backendSession.facts.of(call);
     if (isFailure(what)) call.fail(what);
     else endpoint.transport.carrier.request(call, what);
+  }
+
+  /** There is nowhere to send it. */
+  protected away(call: Call): void {
+    call.fail(failure('BACKEND_AWAY'));
   }
 
   async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
@@ -110,8 +115,12 @@ export abstract class LinkUpstream implements Upstream {
   forget(backendSession: LinkSession, closed: ClosedSession): void {
     const had = this.#affinity.forget(backendSession);
     if (had.length === 0) return;
-    const event = encodeClosed(closed, this.#closedData());
+    const event = this.endOf(closed);
     for (const { transport } of had) transport.tell('closed', event);
+  }
+
+  protected endOf(closed: ClosedSession): Buffer {
+    return encodeClosed(closed, this.#closedData());
   }
 
   gatewayLost(lost: LostGateway, isSpeaker: boolean): void {

@@ -70,19 +70,19 @@ export class SessionAffinity<T extends Transport> {
     return named ?? (target.otherwise === 'error' ? null : (all[0] ?? null));
   }
 
-  /** Addresses that have had messages of it, first the one that it keeps to. */
+  /** Addresses, or instances that have attached, which have had messages of it: first the one that it keeps to. */
   placesOf(session: PooledSession<T>): string[] {
     const had = this.#pool.list.filter((one) => one.sessions.has(session));
     const [first = null, ...rest] = session.endpoint === null ? had : [session.endpoint, ...had];
-    return first === null ? [] : [...new Set([first, ...rest].map(({ name }) => name))];
+    return first === null ? [] : [...new Set([first, ...rest].map(placeOf))];
   }
 
-  /** What another process knew of it: it keeps to the first of these addresses, if that is there. */
+  /** What another process knew of it: it keeps to the first of these, if that is there. */
   keepTo(session: PooledSession<T>, places: readonly string[]): void {
     for (const [i, place] of places.entries()) {
-      const endpoint = this.#pool.list.find(({ name }) => name === place);
-      if (i === 0 && endpoint?.isOpen) endpoint.take(session);
-      else endpoint?.sessions.know(session);
+      const endpoint = this.#pool.list.find((one) => placeOf(one) === place);
+      if (i === 0 && endpoint?.isOpen && session.endpoint === null) endpoint.take(session);
+      else if (session.endpoint !== endpoint) endpoint?.sessions.know(session);
     }
   }
 
@@ -152,6 +152,11 @@ export class SessionAffinity<T extends Transport> {
     });
     return false;
   }
+}
+
+/** By what another process finds it again: one that has attached comes from another address then. */
+function placeOf<T extends Transport>({ name, spec, instance }: Endpoint<T>): string {
+  return spec.isDialled ? name : instance;
 }
 
 /**

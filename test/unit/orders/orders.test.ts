@@ -56,6 +56,15 @@ describe('blocks', () => {
     },
   );
 
+  test('sessions that come later than the orders are closed when it is asked for', async () => {
+    const { orders, client, registry } = stage();
+    orders.replica.merge([{ key: 'uid:bot', at: 5, by: 'z-0123456789', until: 0, value: {} }]);
+    client(1, 'bot');
+    const ann = client(2, 'ann');
+    await orders.evictLate();
+    expect([...registry.all()]).toEqual([ann.session]);
+  });
+
   test('looking for them is done in parts, too, where there are none', async () => {
     const { orders, client } = stage();
     for (let n = 1; n <= 2_000; n++) client(n);

@@ -19,6 +19,7 @@ export type Json = Record<string, unknown>;
 export type Frame = Json & { id?: number };
 export type Ended = { code: number; text: string };
 export type Transport = 'gRPC' | 'WebSocket';
+type Ports = Pick<TestGateway, 'adminPort' | 'controlPort'>;
 
 const PROTO_DIR = fileURLToPath(new URL('../../../../proto', import.meta.url));
 const OPTIONS = { keepCase: true, longs: Number, enums: String, defaults: true, oneofs: true };
@@ -42,7 +43,7 @@ export class DialIn implements AsyncDisposable {
   readonly end: () => void;
   readonly raw: WebSocket | null;
 
-  constructor(transport: Transport, gateway: TestGateway) {
+  constructor(transport: Transport, gateway: Ports) {
     this.transport = transport;
     let end: (ended: Ended) => void;
     this.ended = new Promise((resolve) => {
@@ -91,11 +92,7 @@ export class DialIn implements AsyncDisposable {
   }
 
   /** Says hello, and waits until the gateway has done so. */
-  static async attach(
-    transport: Transport,
-    gateway: TestGateway,
-    hello: Json = {},
-  ): Promise<DialIn> {
+  static async attach(transport: Transport, gateway: Ports, hello: Json = {}): Promise<DialIn> {
     const backend = new DialIn(transport, gateway);
     backend.send({ hello: { backend: 'game', token: 'secret', ...hello } });
     await eventually(() => backend.frames.length > 0, 'the hello of the gateway');
