@@ -16,6 +16,8 @@ const LIBRARIES: Readonly<Record<string, RegExp>> = {
   protobufjs: /node_modules\/protobufjs\//,
   bufbuild: /node_modules\/@bufbuild\//,
   undici: /node_modules\/undici\//,
+  'all of undici':
+    /node_modules\/undici\/(index\.js|lib\/(web\/(fetch\/index|websocket)|cache|mock))/,
   opentelemetry: /node_modules\/@opentelemetry\//,
   jose: /node_modules\/jose\//,
   nats: /node_modules\/(nats|@nats-io)\//,

@@ -110,7 +110,7 @@ export const RULES: Rules = {
   'upstream/dial-in/': ['upstream/', 'upstream/link/', 'upstream/pool/', ...UPSTREAM, 'node:crypto', 'node:events'],
   'upstream/grpc-client/': ['upstream/', 'upstream/pool/', ...UPSTREAM, ...GRPC, 'node:diagnostics_channel', 'type node:http2'],
   'upstream/grpc/': ['upstream/', 'upstream/grpc-client/', 'upstream/link/', 'upstream/pool/', ...UPSTREAM, ...GRPC],
-  'upstream/http/': ['upstream/', ...UPSTREAM, 'undici', 'node:buffer'],
+  'upstream/http/': ['upstream/', ...UPSTREAM, 'undici', 'node:module', 'node:buffer'],
   'upstream/ipc/':  ['upstream/', ...UPSTREAM, 'node:net', 'node:buffer'],
   'upstream/method/': ['upstream/', 'upstream/grpc-client/', 'upstream/pool/', ...UPSTREAM, ...GRPC, '@bufbuild/protobuf', 'config/problem.ts', 'node:buffer', 'node:crypto', 'node:fs', 'node:path'],
   'upstream/nats/': ['upstream/', ...UPSTREAM, 'telemetry/log-throttle.ts', 'node:buffer', 'node:crypto', 'node:net', 'node:tls'],

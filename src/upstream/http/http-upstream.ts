@@ -2,7 +2,7 @@
  * A backend on HTTP/1.1: one POST a message, over connections that are kept. What breaks is answered and never sent
  * again from here: the backend may have had it.
  */
-import { Pool } from 'undici';
+import { Pool } from './undici.ts';
 
 import { type Clock, within } from '../../clock.ts';
 import { closedEventJson, lostJson } from '../../contract/event-json.ts';

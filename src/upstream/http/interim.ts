@@ -3,7 +3,7 @@
  * undici does, but for 100, at which it closes the connection, and the answer that follows is lost. So in the bytes
  * that come, the status 100 is changed into 102, which says as little, before undici reads them.
  */
-import { buildConnector } from 'undici';
+import { buildConnector } from './undici.ts';
 
 type Connector = ReturnType<typeof buildConnector>;
 
