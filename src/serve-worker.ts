@@ -69,7 +69,7 @@ export async function serveAsWorker(signals: Signals, version: string): Promise<
   obeyParent({ signals, gateway, worker, ...logging, from }, reloads);
   worker.report(() => ({ ...statusOf(gateway), version }));
   exitAfter(gateway, logging);
-  await startOrFail(gateway, config, log);
+  await startOrFail(gateway, config, log, from !== null);
 }
 
 // ---- a successor ----------------------------------------------------------------------------------------

@@ -79,18 +79,24 @@ export function exitAfter(gateway: Gateway, { sink }: Logging): void {
   );
 }
 
-/** Ends the process if it cannot start. */
-export async function startOrFail(gateway: Gateway, config: Config, log: Log): Promise<void> {
+/** Ends the process if it cannot start. @param isSuccessor All clients of another process come while it starts. */
+export async function startOrFail(
+  gateway: Gateway,
+  config: Config,
+  log: Log,
+  isSuccessor = false,
+): Promise<void> {
   if (config.log.level === 'debug') {
     const { describeRoutes } = await import('./cli/routes.ts');
     for (const line of describeRoutes(config).trimEnd().split('\n')) log.debug(line);
   }
+  if (isSuccessor) growWithLoad(systemClock);
   try {
     await gateway.start();
   } catch (error) {
     fail(EXIT.OS, `pith: ${errorText(error)}\n`);
   }
-  growWithLoad(systemClock);
+  if (!isSuccessor) growWithLoad(systemClock);
   shrinkWhenQuiet(systemClock, () => process.cpuUsage());
 }
 

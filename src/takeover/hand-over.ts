@@ -1,14 +1,14 @@
 /**
  * The old process's part: everything that it serves goes on in a new one, or nothing does.
  *
- * Descriptors are sent while clients are served as ever, so that what follows is short: it reads no more from anyone, waits
- * until all that was read is answered and sent, and sends what it knows of all of them. Until the new process has said that
+ * Descriptors, and what is known of each client, are sent while clients are served as ever, so that what follows is short: it
+ * reads no more from anyone, waits until all that was read is answered and sent, and sends what has changed since. Until the new process has said that
  * it has made all of it there, the old one can read on as if nothing had been; after its `go` it never touches them again.
  */
 import { type Clock, nextTurn, sleep, within } from '../clock.ts';
 import { errorText, failure } from '../errors.ts';
 import type { FrozenSession } from '../session/frozen.ts';
-import { clientOf, leaveSession, whyNotMovable } from '../session/life.ts';
+import { leaveSession, whyNotMovable } from '../session/life.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -16,7 +16,7 @@ import type { TimerWheel } from '../timer-wheel.ts';
 import type { OldBus } from './bus-passage.ts';
 import type { GatewayState } from './gateway-state.ts';
 import { Awaited, type FromNew, type FromOld, type Line } from './line.ts';
-import { STATE_VERSION, writeSession } from './session-state.ts';
+import { changesOf, type Sent, sentOf, STATE_VERSION, writeSession } from './session-state.ts';
 
 /** How long the new process may take for each step, in milliseconds. */
 const STEP_MS = {
@@ -84,8 +84,8 @@ export class HandOver {
   readonly #parts: HandOverParts;
   readonly #line: Line<FromOld, FromNew>;
   readonly #awaited = new Awaited<FromNew>();
-  /** Whose descriptors are with the new process. */
-  readonly #sent = new Set<Session>();
+  /** Whose descriptors are with the new process, and what it was told of them then. */
+  readonly #sent = new Map<Session, Sent>();
 
   constructor(parts: HandOverParts, line: Line<FromOld, FromNew>) {
     this.#parts = parts;
@@ -169,8 +169,9 @@ export class HandOver {
   #sendSocket(session: Session): void {
     const handle = session.connection.movable?.handle;
     if (!handle || this.#sent.has(session)) return;
-    this.#sent.add(session);
-    this.#line.say({ say: 'socket', client: clientOf(session) }, handle);
+    const written = writeSession(this.#parts.freeze(session));
+    this.#sent.set(session, sentOf(written));
+    this.#line.say({ say: 'socket', session: written }, handle);
   }
 
   // ---- until nothing is on its way ----------------------------------------------------------------------
@@ -310,7 +311,7 @@ export class HandOver {
   async #tellAll(moving: readonly Session[]): Promise<string | null> {
     const { clock, freeze, state, bus, registry } = this.#parts;
     const there = new Set(registry.all());
-    for (const session of this.#sent)
+    for (const session of this.#sent.keys())
       if (!there.has(session)) this.#line.say({ say: 'gone', n: session.n });
     const rest: GatewayState = {
       ...{ version: STATE_VERSION, sessions: moving.length },
@@ -320,7 +321,9 @@ export class HandOver {
     this.#line.say({ say: 'rest', rest: JSON.stringify(rest) });
     // In parts, so that three processes work on them at a time.
     for (let at = 0; at < moving.length; at += BATCH) {
-      const sessions = moving.slice(at, at + BATCH).map((session) => writeSession(freeze(session)));
+      const sessions = moving
+        .slice(at, at + BATCH)
+        .map((session) => changesOf(writeSession(freeze(session)), this.#sent.get(session) ?? {}));
       this.#line.say({ say: 'sessions', sessions });
       await nextTurn(clock);
     }

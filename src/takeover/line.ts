@@ -6,30 +6,31 @@
  *   old  refused                   and everything stays as it is; or:
  *   old  gateway                   the id that the new one has from now on
  *   new  prepared                  its backends and the bus are there
- *   old  socket, gone              descriptors of clients, while the old one still serves them: the new one makes their
- *                                  connections, which is most of the work
+ *   old  socket, gone              descriptors of clients, and what is known of them, while the old one still serves them: the
+ *                                  new one makes their connections, which is most of the work
  *   old  sockets                   after each part of them
  *   new  holding                   it has that part
- *   old  rest, sessions …          the old one has stopped reading; this is all that it knows
+ *   old  rest, sessions …          the old one has stopped reading; this is what has changed of them since, and all else
  *   new  restored                  or failed, and the old one reads on
  *   old  go                        from here on there is no way back: the old one never touches the sockets again
  *   old  message, command …        what the bus, backends and operators still bring to the old one
  *   new  marked                    both have the old one's mark, which only now leaves the bus
  *   old  message, command …, done  it has left the bus and its backends
  */
-import type { FrozenClient } from '../session/frozen.ts';
 import type { RawHandle } from '../transport/raw-handle.ts';
+import type { WrittenSession } from './session-state.ts';
 
 export type FromOld =
   | { readonly say: 'refused'; readonly why: string }
   | { readonly say: 'gateway'; readonly id: string }
-  /** With the descriptor. */
-  | { readonly say: 'socket'; readonly client: FrozenClient }
+  /** With the descriptor: a session as it is now. */
+  | { readonly say: 'socket'; readonly session: WrittenSession }
   /** That was a part of them, or all. */
   | { readonly say: 'sockets' }
   /** Its session has ended: the descriptor is to be closed. */
   | { readonly say: 'gone'; readonly n: number }
-  | { readonly say: 'sessions'; readonly sessions: readonly string[] }
+  /** What has become of each since then. */
+  | { readonly say: 'sessions'; readonly sessions: readonly Partial<WrittenSession>[] }
   /** `rest`: JSON of `GatewayState`. */
   | { readonly say: 'rest'; readonly rest: string }
   | { readonly say: 'go' }

@@ -60,18 +60,37 @@ export function listOf<T>(read: ReadAs<T>): ReadAs<readonly T[]> {
   };
 }
 
+export type Fields<T extends object> = { readonly [K in keyof T]-?: ReadAs<T[K]> };
+
 /** All of these fields, and no others. */
-export function fieldsOf<T extends object>(fields: {
-  readonly [K in keyof T]-?: ReadAs<T[K]>;
-}): ReadAs<T> {
+export function fieldsOf<T extends object>(fields: Fields<T>): ReadAs<T> {
   const names = Object.keys(fields) as (keyof T & string)[];
   return (value, name) => {
-    const given = anObject(value, name);
-    const prefix = name === '' ? '' : `${name}.`;
-    for (const key of Object.keys(given))
-      if (!Object.hasOwn(fields, key)) throw new ShapeError(`${prefix}${key} is not known here`);
+    const given = onlyKnown(value, name, fields);
     const read = {} as T;
-    for (const key of names) read[key] = fields[key](given[key], `${prefix}${key}`);
+    for (const key of names) read[key] = fields[key](given[key], within(name, key));
     return read;
   };
+}
+
+/** Any of these fields, and no others. */
+export function someOf<T extends object>(fields: Fields<T>): ReadAs<Partial<T>> {
+  return (value, name) => {
+    const given = onlyKnown(value, name, fields);
+    const read: Partial<T> = {};
+    for (const key of Object.keys(given) as (keyof T & string)[])
+      read[key] = fields[key](given[key], within(name, key));
+    return read;
+  };
+}
+
+function onlyKnown(value: unknown, name: string, fields: object): Record<string, unknown> {
+  const given = anObject(value, name);
+  for (const key of Object.keys(given))
+    if (!Object.hasOwn(fields, key)) throw new ShapeError(`${within(name, key)} is not known here`);
+  return given;
+}
+
+function within(name: string, key: string): string {
+  return name === '' ? key : `${name}.${key}`;
 }

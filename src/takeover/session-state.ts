@@ -1,4 +1,4 @@
-/** A session as text that one process writes and another reads: JSON, and nothing in it is taken on trust. */
+/** A session as one process writes it, in JSON, and another reads it: nothing in it is taken on trust. */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 
 import type { JsonObject } from '../contract/commands.ts';
@@ -6,7 +6,6 @@ import type { Cursor } from '../contract/cursor.ts';
 import { nestsTooDeep, ShapeError } from '../contract/json.ts';
 import type { HandshakeRequest } from '../protocol/handshake.ts';
 import { parseAsWritten } from '../protocol/exact-json.ts';
-import { parseJsonText } from '../protocol/json-parse.ts';
 import type {
   FrozenAuth,
   FrozenBucket,
@@ -24,6 +23,7 @@ import {
   anObject,
   base64,
   count,
+  type Fields,
   fieldsOf,
   flag,
   listOf,
@@ -31,6 +31,7 @@ import {
   oneOf,
   orNull,
   type ReadAs,
+  someOf,
   text,
 } from './read-as.ts';
 
@@ -38,7 +39,7 @@ import {
  * Of all that one process tells another of itself and its sessions. It changes with every field that comes, goes or
  * means something else: a process that has another one refuses, and nothing changes hands.
  */
-export const STATE_VERSION = 4;
+export const STATE_VERSION = 5;
 
 /** JSON in a string, of which numbers stay as they were written. */
 function written<T>(read: ReadAs<T>): ReadAs<T> {
@@ -95,7 +96,7 @@ const auth = fieldsOf<FrozenAuth>({
   backend: orNull(word),
 });
 
-const session = fieldsOf<FrozenSession>({
+const FIELDS: Fields<FrozenSession> = {
   ...{ n: count, listener: count, transport: oneOf('ws', 'tcp'), remoteIp: text },
   ...{ openedAtWall: count, state: oneOf('opening', 'handshaking', 'active', 'draining') },
   ...{ greeted: flag, profile: text, publicKey: base64, clientType: text, clientVersion: text },
@@ -110,26 +111,60 @@ const session = fieldsOf<FrozenSession>({
   lanes: listOf(fieldsOf<FrozenLane>({ backend: text, places: listOf(text) })),
   ...{ deadlines, auth: orNull(written(auth)) },
   ...{ sent: count, readBytes: count, sentBytes: count, held: base64 },
-});
+};
+const whole = fieldsOf(FIELDS);
+const changes = someOf(FIELDS);
 
-/** What applications and clients have said is text in the text: to read it exactly is slow, and the rest need not be. */
-export function writeSession(frozen: FrozenSession): string {
+/** For JSON. What applications and clients have said is text in it: to read it exactly is slow, and the rest need not be. */
+export type WrittenSession = Omit<FrozenSession, 'data' | 'auth'> & {
+  readonly data: string;
+  readonly auth: string | null;
+};
+
+export function writeSession(frozen: FrozenSession): WrittenSession {
   const { data: said, auth: asked } = frozen;
-  const auth = asked && JSON.stringify(asked);
-  return JSON.stringify({ ...frozen, data: JSON.stringify(said), auth });
+  return { ...frozen, data: JSON.stringify(said), auth: asked && JSON.stringify(asked) };
 }
 
 /** @throws {ShapeError} naming what is wrong. */
-export function readSession(json: string): FrozenSession {
-  let value: unknown;
-  try {
-    value = parseJsonText(json);
-  } catch {
-    throw new ShapeError('a session is not JSON');
-  }
-  const frozen = session(value, '');
+export function readSession(written: unknown): FrozenSession {
+  const frozen = whole(written, '');
   if (frozen.n === 0) throw new ShapeError('n is not a whole number from 1 on');
   return frozen;
+}
+
+/** What was written of a session: each field as it is, and what is inside of others as text, since that may change in place. */
+export type Sent = Readonly<Record<string, unknown>>;
+
+export function sentOf(written: WrittenSession): Sent {
+  const sent: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(written)) sent[key] = asSent(value);
+  return sent;
+}
+
+/** What is not as it was; of all others nothing is said but which one it is. */
+export function changesOf(written: WrittenSession, sent: Sent): Partial<WrittenSession> {
+  const found: Record<string, unknown> = { n: written.n };
+  for (const key of Object.keys(written) as (keyof WrittenSession)[]) {
+    const value = written[key];
+    // Times never stay as they are.
+    if (key === 'deadlines' || asSent(value) !== sent[key]) found[key] = value;
+  }
+  return found;
+}
+
+/** Which session it is about. @throws {ShapeError} */
+export function numberOf(written: unknown): number {
+  return count(anObject(written, 'session')['n'], 'n');
+}
+
+/** @param before What was read of it before, which becomes what it is now. @throws {ShapeError} naming what is wrong. */
+export function readChanges(written: unknown, before: FrozenSession): FrozenSession {
+  return Object.assign(before, changes(written, ''));
+}
+
+function asSent(value: unknown): unknown {
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : value;
 }
 
 /** '': the client does not sign. */

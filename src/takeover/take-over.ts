@@ -10,7 +10,7 @@ import type { Adopted } from '../transport/transport.ts';
 import type { NewBus } from './bus-passage.ts';
 import { type GatewayState, readGateway } from './gateway-state.ts';
 import { Awaited, type FromNew, type FromOld, type Line } from './line.ts';
-import { readSession, STATE_VERSION } from './session-state.ts';
+import { numberOf, readChanges, readSession, STATE_VERSION } from './session-state.ts';
 
 /** How long the old process may take, in milliseconds: all sockets and what is slow come before the rest. */
 const STEP_MS = { gateway: 30_000, rest: 120_000, go: 30_000 } as const;
@@ -49,6 +49,8 @@ export type TakeOverParts = {
 
 /** A session that is not read from yet, and what the old process will have read and written. */
 type Made = { readonly session: Session; readonly counts: Adopted };
+/** And what it was when its descriptor came. */
+type Ahead = { readonly made: Made; readonly frozen: FrozenSession };
 
 export class TakeOver {
   readonly #clock: Clock;
@@ -56,7 +58,7 @@ export class TakeOver {
   readonly #awaited = new Awaited<FromOld>();
   #parts: TakeOverParts | null = null;
   /** Of clients that are still served by the old process. */
-  readonly #made = new Map<number, Made>();
+  readonly #made = new Map<number, Ahead>();
   readonly #sessions: Session[] = [];
   /** How many sessions are to come; NaN: it has not said yet. */
   #expected = Number.NaN;
@@ -126,21 +128,23 @@ export class TakeOver {
     const go = this.#next('go');
     this.#line.say({ say: 'restored', sessions: this.#sessions.length });
     if ((await go) === null) throw new Error('the old process is gone');
-    for (const { connection } of this.#sessions) connection.resume();
-    for (const { session } of this.#made.values()) parts.drop(session);
+    for (const { connection } of this.#sessions) connection.movable!.goOn();
+    for (const { made } of this.#made.values()) parts.drop(made.session);
     this.#made.clear();
     log.info({ sessions: this.#sessions.length }, 'taken over from the process before');
   }
 
-  #adopt(client: FrozenClient, handle: RawHandle | undefined): void {
-    if (handle !== undefined) this.#made.set(client.n, this.#parts!.adopt(handle, client));
+  #adopt(written: unknown, handle: RawHandle | undefined): void {
+    if (handle === undefined) return;
+    const frozen = readSession(written);
+    this.#made.set(frozen.n, { frozen, made: this.#parts!.adopt(handle, frozen) });
   }
 
   #gone(n: number): void {
-    const made = this.#made.get(n);
-    if (made === undefined) return;
+    const ahead = this.#made.get(n);
+    if (ahead === undefined) return;
     this.#made.delete(n);
-    this.#parts!.drop(made.session);
+    this.#parts!.drop(ahead.made.session);
   }
 
   #restore(rest: string): void {
@@ -150,14 +154,14 @@ export class TakeOver {
     this.#thaw([]);
   }
 
-  #thaw(sessions: readonly string[]): void {
-    for (const text of sessions) {
-      const frozen = readSession(text);
-      const made = this.#made.get(frozen.n);
-      if (made === undefined) throw new Error(`the socket of session ${frozen.n} has not come`);
-      this.#made.delete(frozen.n);
-      this.#parts!.thaw(frozen, made);
-      this.#sessions.push(made.session);
+  #thaw(sessions: readonly unknown[]): void {
+    for (const written of sessions) {
+      const n = numberOf(written);
+      const ahead = this.#made.get(n);
+      if (ahead === undefined) throw new Error(`the socket of session ${n} has not come`);
+      this.#made.delete(n);
+      this.#parts!.thaw(readChanges(written, ahead.frozen), ahead.made);
+      this.#sessions.push(ahead.made.session);
     }
     if (this.#sessions.length === this.#expected) this.#whole.resolve(true);
   }
@@ -174,7 +178,7 @@ export class TakeOver {
   #take(message: FromOld | null, handle: RawHandle | undefined): void {
     switch (message?.say) {
       case 'socket':
-        this.#orFail(() => this.#adopt(message.client, handle));
+        this.#orFail(() => this.#adopt(message.session, handle));
         return;
       case 'gone':
         this.#gone(message.n);

@@ -63,7 +63,16 @@ export class Movable {
     return handle.readStop() === 0;
   }
 
-  /** Reads on after `stop`. */
+  /** Of a socket from another process: its stream flows, but nothing is read from the descriptor until `goOn`. */
+  standBy(): void {
+    const { handle } = this;
+    if (handle === null) return;
+    // Else the stream would begin to read.
+    handle.reading = true;
+    this.#socket.resume();
+  }
+
+  /** Reads on after `stop`, or from the beginning after `standBy`. */
   goOn(): void {
     const { handle } = this;
     if (handle === null) return;

@@ -17,12 +17,16 @@ const READ_BYTES_MAX = 65_536;
 const SHARED = Buffer.allocUnsafeSlow(READ_BYTES_MAX);
 const bytes = new RawBytes(SHARED);
 
-/** What is under a socket, and how Node's own code finds where to read to, and whom to tell. */
+/** What is under a socket. */
 type Handle = {
   useUserBuffer?(buffer: Buffer): void;
   writeBuffer?(request: WriteRequest, bytes: Uint8Array): number;
+  /** Node calls it for every read, and for the end and errors. */
+  onread?: OnRead;
+  /** Gets what was read. */
+  [TAKER]?: (chunk: Buffer) => void;
 };
-type ReadKeys = { readonly buffer: symbol; readonly callback: symbol };
+type OnRead = (this: Handle, bytes?: ArrayBuffer) => void;
 type WriteRequest = {
   oncomplete: (this: WriteRequest, status: number) => void;
   /** Kept alive until it is written. */
@@ -34,6 +38,7 @@ type StreamWrap = {
   readonly WriteWrap: new () => WriteRequest;
   readonly streamBaseState: { readonly [index: number]: number };
   readonly kLastWriteWasAsync: number;
+  readonly kReadBytesOrError: number;
 };
 
 type Bindings = { readonly binding?: (name: string) => Partial<StreamWrap> | undefined };
@@ -44,8 +49,12 @@ export interface RawWriter {
   rawWritten(): void;
 }
 
+const TAKER = Symbol('taker');
+
 /** undefined: not looked up yet; null: this Node has none. */
-let readKeys: ReadKeys | null | undefined;
+let bufferKey: symbol | null | undefined;
+/** Node's own, for everything but bytes: the end, and errors. */
+let nodesOnRead: OnRead | null = null;
 let wrap: StreamWrap | null | undefined;
 /** One request serves all writes that the kernel takes at once. */
 let idle: WriteRequest | null = null;
@@ -63,24 +72,31 @@ function handleOf(socket: Socket): Handle | null {
  */
 export function receiveRaw(socket: Socket, onData: (chunk: Buffer) => void): boolean {
   const handle = handleOf(socket);
-  if (readKeys === undefined) readKeys = readKeysOf(socket);
-  if (readKeys === null || handle?.useUserBuffer === undefined) return false;
-  const own = socket as unknown as Record<symbol, unknown>;
-  own[readKeys.buffer] = SHARED;
-  own[readKeys.callback] = (length: number) => {
-    onData(bytes.take(length));
-  };
+  if (wrap === undefined) wrap = streamWrap();
+  if (bufferKey === undefined) bufferKey = bufferKeyOf(socket);
+  if (wrap === null || bufferKey === null) return false;
+  if (handle?.useUserBuffer === undefined || handle.onread === undefined) return false;
+  // By this the socket's `pause` knows that it has to stop the reads themselves.
+  (socket as unknown as Record<symbol, unknown>)[bufferKey] = SHARED;
+  nodesOnRead ??= handle.onread;
+  handle[TAKER] = onData;
+  handle.onread = onRead;
   handle.useUserBuffer(SHARED);
   // Until now the stream would have stopped reading only once it had too much.
   if (socket.isPaused()) socket.pause();
   return true;
 }
 
-function readKeysOf(socket: Socket): ReadKeys | null {
+/** In place of Node's, which does for every read what only timers of sockets and streams need. */
+function onRead(this: Handle, none?: ArrayBuffer): void {
+  const length = wrap!.streamBaseState[wrap!.kReadBytesOrError]!;
+  if (length > 0) this[TAKER]!(bytes.take(length));
+  else nodesOnRead!.call(this, none);
+}
+
+function bufferKeyOf(socket: Socket): symbol | null {
   const keys = Object.getOwnPropertySymbols(socket);
-  const find = (name: string): symbol | undefined => keys.find((key) => key.description === name);
-  const [buffer, callback] = [find('kBuffer'), find('kBufferCb')];
-  return buffer === undefined || callback === undefined ? null : { buffer, callback };
+  return keys.find((key) => key.description === 'kBuffer') ?? null;
 }
 
 /**
@@ -141,7 +157,8 @@ function streamWrap(): StreamWrap | null {
     const isWhole =
       found?.WriteWrap !== undefined &&
       found.streamBaseState !== undefined &&
-      found.kLastWriteWasAsync !== undefined;
+      found.kLastWriteWasAsync !== undefined &&
+      found.kReadBytesOrError !== undefined;
     return isWhole ? (found as StreamWrap) : null;
   } catch {
     return null;

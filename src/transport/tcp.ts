@@ -54,7 +54,7 @@ export class TcpConnection implements Connection {
     connection.#listen(accept(connection), first);
   }
 
-  /** Goes on with a socket of another process, which is read from once it is resumed. */
+  /** Goes on with a socket of another process, which is read from once its `movable` goes on. */
   static adopt(
     socket: Socket,
     adopted: Adopted,
@@ -67,6 +67,8 @@ export class TcpConnection implements Connection {
     connection.#paused = true;
     socket.allowHalfOpen = true;
     connection.#listen(accept(connection), null);
+    connection.#paused = false;
+    connection.movable!.standBy();
   }
 
   #listen(handler: ConnectionHandler, first: Buffer | null): void {

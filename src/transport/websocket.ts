@@ -93,6 +93,7 @@ export class WebSocketConnection implements Connection {
     ws.on('error', on.#failedWs as OnError);
     ws.on('close', on.#closed as () => void);
     /* oxlint-enable typescript/unbound-method */
+    if (adopted !== undefined) this.movable!.standBy();
   }
 
   // Listeners, the same for all connections: closures would be a good part of what an idle one takes.

@@ -96,6 +96,8 @@ export class OwnWorker implements SharedCount {
   readonly #end: ChannelEnd;
   #n = 0;
   #entered = 0;
+  /** Connections that have gone in this turn. */
+  #left: number[] = [];
   #received = 0;
 
   constructor(end: ChannelEnd, clock: Clock) {
@@ -278,9 +280,15 @@ export class OwnWorker implements SharedCount {
     this.#channel.tell('entered', { n, block, max });
     return () => {
       this.#overs.delete(n);
-      this.#channel.tell('left', { n });
+      if (this.#left.push(n) === 1) this.#clock.soon(this.#tellLeft);
     };
   }
+
+  readonly #tellLeft = (): void => {
+    const ns = this.#left;
+    this.#left = [];
+    this.#channel.tell('left', { ns });
+  };
 }
 
 /** A port at which the parent listens. */

@@ -155,8 +155,8 @@ export class Parent {
       const most = this.children.includes(child) ? max : 0;
       if (!this.#addresses.enter(child, id, block, most)) channel.tell('over', { n: id });
     });
-    channel.onTell('left', ({ n: id }) => {
-      this.#addresses.leave(child, id);
+    channel.onTell('left', ({ ns }) => {
+      for (const id of ns) this.#addresses.leave(child, id);
     });
     channel.onAsk('listen', (ask) => this.#listen(child, ask));
     channel.onAsk('drain', (ask) => {

@@ -209,7 +209,8 @@ export type ToParent = {
     shut: { readonly door: string };
     /** A connection from an address, which holds until `left`. `max` is `limits.connections_per_address`. */
     entered: { readonly n: number; readonly block: string; readonly max: number };
-    left: { readonly n: number };
+    /** Many may go in one turn. */
+    left: { readonly ns: readonly number[] };
     /** Maybe with a socket. */
     pass: Pass;
   };

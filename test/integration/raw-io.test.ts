@@ -107,6 +107,17 @@ test('it may be destroyed by what it brings', async () => {
   expect(calls).toBe(1);
 });
 
+test('a reset while it is read from is an error of the socket, and closes it', async () => {
+  const { near, far } = await pair();
+  const { text } = read(near);
+  const failed = new Promise<NodeJS.ErrnoException>((resolve) => near.once('error', resolve));
+  const closed = new Promise<boolean>((resolve) => near.once('close', resolve));
+  far.write('a');
+  await expect.poll(text).toBe('a');
+  far.resetAndDestroy();
+  expect([(await failed).code, await closed, near.bytesRead]).toEqual(['ECONNRESET', true, 1]);
+});
+
 test('a write that the kernel takes needs nobody to be told', async () => {
   const { near, far } = await pair();
   let came = '';

@@ -177,8 +177,8 @@ describe('nothing changes', () => {
   test.each([
     [
       'the new version keeps another state',
-      [['takeover/session-state.ts', 'STATE_VERSION = 4;', 'STATE_VERSION = 5;']],
-      /not upgraded: worker 1: it reads version 5 of the state, and this process writes 4/,
+      [['takeover/session-state.ts', 'STATE_VERSION = 5;', 'STATE_VERSION = 6;']],
+      /not upgraded: worker 1: it reads version 6 of the state, and this process writes 5/,
     ],
     [
       'the new version cannot be loaded',

@@ -22,7 +22,7 @@ process.on('message', (message: ToEcho, handle: unknown) => {
   for (const connection of connections) {
     if (going.has(connection)) continue;
     going.add(connection);
-    connection.resume();
+    connection.movable!.goOn();
     say({ kind: 'counts', counts: countsOf(connection) });
   }
 });

@@ -16,8 +16,11 @@ import type { FrozenSession } from '../../../src/session/frozen.ts';
 import type { SessionLimits } from '../../../src/session/session-parts.ts';
 import { readGateway } from '../../../src/takeover/gateway-state.ts';
 import {
+  changesOf,
+  readChanges,
   readKey,
   readSession,
+  sentOf,
   writeKey,
   writeSession,
 } from '../../../src/takeover/session-state.ts';
@@ -44,10 +47,17 @@ function frozenOf({ session, clock }: Client): FrozenSession {
   };
 }
 
+/** On its way to the other process. */
+function asJson(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value));
+}
+
 /** The other process: its clock says something else, and `afterMs` have passed on the way. */
 function elsewhere(client: Client, limits: Partial<SessionLimits> = {}): Client {
-  const json = writeSession(frozenOf(client));
-  const frozen = readSession(json);
+  const ahead = writeSession(frozenOf(client));
+  const before = readSession(asJson(ahead));
+  const changes = changesOf(writeSession(frozenOf(client)), sentOf(ahead));
+  const frozen = readChanges(asJson(changes), before);
   const world = makeWorld();
   world.clock.advance(5_000_000);
   const there = connect({ world, limits, n: frozen.n });
@@ -283,7 +293,44 @@ test('who has left is silent here: no end is told, nothing is sent, no time is o
   expect([here.session.state, here.connection.closed]).toEqual(['closed', null]);
 });
 
-const SOUND = JSON.parse(writeSession(frozenOf(activate()))) as Record<string, unknown>;
+const SOUND = asJson(writeSession(frozenOf(activate()))) as Record<string, unknown>;
+
+describe('what has changed since it was sent', () => {
+  test('is all that is told, beside the deadlines', () => {
+    const client = activate();
+    const { session } = client;
+    const groups = new Set(['a']);
+    session.groups = groups;
+    session.data['level'] = 1;
+    const sent = sentOf(writeSession(frozenOf(client)));
+    const changes = (): object => {
+      const { deadlines, ...rest } = changesOf(writeSession(frozenOf(client)), sent);
+      expect(deadlines).toBeDefined();
+      return rest;
+    };
+    expect(changes()).toEqual({ n: 1 });
+    // In place.
+    session.data['level'] = 2;
+    groups.add('b');
+    session.seq = 7;
+    expect(changes()).toEqual({
+      n: 1,
+      seq: 7,
+      data: '{"level":2}',
+      groups: [
+        { name: 'a', leftMs: null },
+        { name: 'b', leftMs: null },
+      ],
+    });
+  });
+
+  test('is what it becomes', () => {
+    const client = activate();
+    const before = readSession(asJson(writeSession(frozenOf(client))));
+    const { seq, version, groups } = readChanges({ n: 1, seq: 9 }, { ...before, version: 3 });
+    expect([seq, version, groups]).toEqual([9, 3, []]);
+  });
+});
 
 describe('what is refused', () => {
   const rows: readonly (readonly [what: string, change: object, error: string])[] = [
@@ -308,26 +355,33 @@ describe('what is refused', () => {
   ];
 
   test('the sound one is read', () => {
-    expect(readSession(JSON.stringify(SOUND)).n).toBe(1);
+    expect(readSession(SOUND).n).toBe(1);
   });
 
   test.each(rows)('%s', (_what, change, error) => {
     const read = (): unknown => {
-      const frozen = readSession(JSON.stringify({ ...SOUND, ...change }));
+      const frozen = readSession(asJson({ ...SOUND, ...change }));
       return readKey(frozen.publicKey);
     };
     expect(read).toThrow(error);
   });
 
-  test('what is no JSON', () => {
-    expect(() => readSession('{')).toThrow('a session is not JSON');
+  test('what is no object', () => {
+    expect(() => readSession('{}')).toThrow('is not an object');
+  });
+
+  test.each([
+    ['a field that is unknown', { n: 1, color: 'red' }, 'color is not known here'],
+    ['a text for a number', { n: 1, seq: '9' }, 'seq is not a whole number from 0 on'],
+  ])('of changes: %s', (_what, changes, error) => {
+    expect(() => readChanges(changes, readSession(SOUND))).toThrow(error);
   });
 });
 
 describe('what is refused of the gateway', () => {
-  const sound = { version: 4, id: 'g-1', sessions: 0, sessionsEver: 0, bus: null, orders: [], ended: [] }; // prettier-ignore
+  const sound = { version: 5, id: 'g-1', sessions: 0, sessionsEver: 0, bus: null, orders: [], ended: [] }; // prettier-ignore
   const rows: readonly (readonly [what: string, change: object, error: string])[] = [
-    ['a later version', { version: 5, color: 'red' }, 'version 5 of the state is not known here, only 4'], // prettier-ignore
+    ['a later version', { version: 6, color: 'red' }, 'version 6 of the state is not known here, only 5'], // prettier-ignore
     ['no version', { version: undefined }, 'version is not a whole number from 0 on'],
     ['a field that is unknown', { color: 'red' }, 'color is not known here'],
     ['half a bus', { bus: { seq: 1 } }, 'bus.announced is not a whole number from 0 on'],
