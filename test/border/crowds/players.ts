@@ -11,6 +11,8 @@ import { Client, type Transport } from '../client.ts';
 const ASK_EVERY_MS = 1_000;
 /** How long an answer is waited for. */
 const ANSWER_MS = 60_000;
+/** Of fewer answers a percentile is only the worst of them. */
+const ANSWERS_MIN = 100;
 
 type Told =
   | {
@@ -24,7 +26,7 @@ type Told =
 
 /** Since the last look. */
 export type Noticed = {
-  /** Of how long answers took: the 99th percentile, milliseconds. */
+  /** Of how long answers took: the 99th percentile, milliseconds; 0: there were fewer than ANSWERS_MIN. */
   readonly p99Ms: number;
   /** Requests that were not answered, since the start. */
   readonly failed: number;
@@ -85,7 +87,7 @@ async function obey(told: Told): Promise<void> {
   }
   const sorted = tookMs.toSorted((a, b) => a - b);
   tookMs = [];
-  const p99Ms = sorted[Math.floor(sorted.length * 0.99)] ?? 0;
+  const p99Ms = sorted.length < ANSWERS_MIN ? 0 : sorted[Math.floor(sorted.length * 0.99)]!;
   process.send!({ p99Ms, failed } satisfies Noticed);
 }
 

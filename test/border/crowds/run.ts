@@ -48,7 +48,7 @@ type Seen = {
   readonly times: Times;
 };
 
-/** p99 of those who play, in milliseconds; 0: nobody was there then. */
+/** p99 of those who play, in milliseconds; 0: hardly anybody asked anything meanwhile. */
 type Times = {
   readonly quietMs: number;
   readonly comingMs: number;
@@ -84,7 +84,8 @@ async function see(gateway: Gateway, players: Players, kind: CrowdKind): Promise
   const since = performance.now();
   const outboxBytes = (await gateway.metrics()).get('pith_outbox_bytes') ?? 0;
   const after = await gateway.inside('collect');
-  // The collection is ours.
+  // The collection is ours, and so is what waited for it.
+  await rest(LOOK_MS);
   await players.take();
   const gone = async (): Promise<number> => {
     const metrics = await gateway.metrics();
