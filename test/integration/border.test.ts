@@ -10,7 +10,7 @@ import { runRow } from '../border/row.ts';
 import { Stage } from '../border/stage.ts';
 import { MIB } from '../border/values.ts';
 
-const CASES = 10;
+const CASES = 7;
 const PAUSE_MS = 800;
 const SIZE = { cases: CASES, ms: 120_000, largest: 17 * MIB, isLong: false, isWarm: false };
 const seed = Number(process.env['TEST_SEED'] ?? 20_261_126);
