@@ -9,47 +9,16 @@ import { IpcBackend, socketPath } from '../support/ipc-backend.ts';
 import { startLinkBackend } from '../support/link-backend.ts';
 import { startNats } from '../support/nats.ts';
 import { push, serve as answer } from '../support/nats-backend.ts';
-import { run } from '../support/process.ts';
-import { type Edit, Releases } from '../support/releases.ts';
 import { come, resumes } from '../support/resuming.ts';
-import { type Served, serveOther } from '../support/serve.ts';
 import { Authority, SecretFolder, TlsPipe } from '../support/tls.ts';
 import { eventually } from '../support/wait.ts';
+import { serveUpgradable } from '../support/upgradable.ts';
 import { closeAll, metricsOf } from '../support/workers.ts';
 
 const ECHO = `
 backends: { echo: { reply: { code: 200 } } }
 routes: [{ match: "echo.>", backend: echo }]
 `;
-
-type Outcome = { readonly code: number | string; readonly output: string };
-
-type One = AsyncDisposable & {
-  readonly releases: Releases;
-  readonly served: Served;
-  /** Puts another version on disk, and calls the command. */
-  upgrade(edits?: readonly Edit[]): Promise<Outcome>;
-};
-
-async function serveOne(yaml: string): Promise<One> {
-  const releases = new Releases();
-  releases.install('1.0.0');
-  const served = await serveOther(releases.main, yaml, '--upgradable');
-  await served.logged('all workers are ready');
-  let versions = 1;
-  return {
-    ...{ releases, served },
-    upgrade(edits = []) {
-      releases.install(`${++versions}.0.0`, edits);
-      const args = [releases.main, 'upgrade', '--pid', String(served.running.pid)];
-      return run(process.execPath, args, {});
-    },
-    async [Symbol.asyncDispose]() {
-      await served[Symbol.asyncDispose]();
-      releases[Symbol.dispose]();
-    },
-  };
-}
 
 describe.each(['false', 'true'])('two workers on NATS, with nats.split: %s', (split) => {
   test('both follow, with uids, groups and data; what is published meanwhile comes once', async () => {
@@ -64,7 +33,7 @@ describe.each(['false', 'true'])('two workers on NATS, with nats.split: %s', (sp
       };
       return { body: '{"code":200}', headers };
     });
-    await using one = await serveOne(`workers: 2
+    await using one = await serveUpgradable(`workers: 2
 bus: ${nats.url}
 nats: { split: ${split} }
 backends: { room: { nats: {} } }
@@ -118,7 +87,7 @@ routes: [{ match: "room.>", backend: room }]
 
 test('the second of two workers cannot follow: the first stays upgraded, and all are served', async () => {
   await using nats = await startNats();
-  await using one = await serveOne(`workers: 2\nbus: ${nats.url}\n${ECHO}`);
+  await using one = await serveUpgradable(`workers: 2\nbus: ${nats.url}\n${ECHO}`);
   const { served } = one;
   const clients: TestClient[] = [];
   for (let n = 0; n < 4; n++) clients.push(await TestClient.connect(served.port));
@@ -143,7 +112,7 @@ test('the second of two workers cannot follow: the first stays upgraded, and all
 
 describe('without NATS', () => {
   test('blocks, maintenance and counts of addresses stay; a session is resumed later', async () => {
-    await using one = await serveOne(
+    await using one = await serveUpgradable(
       `${ECHO}limits: { connections_per_address: 2 }\n${resumes()}\n`,
     );
     const { served } = one;
@@ -176,7 +145,7 @@ describe('without NATS', () => {
   test('more clients over TLS than may be closed at once: nobody moves, and it is said why', async () => {
     const authority = new Authority();
     using files = new SecretFolder(authority.issue('localhost'));
-    await using one = await serveOne(`${ECHO}
+    await using one = await serveUpgradable(`${ECHO}
 listen: [{ url: "wss://127.0.0.1:0", tls: { cert: ${files.cert}, key: ${files.key} } }]
 drain: { per_second: 1 }
 `);
@@ -193,7 +162,7 @@ drain: { per_second: 1 }
   });
 
   test('a reload that comes meanwhile waits for the end, and is applied to the new version', async () => {
-    await using one = await serveOne(ECHO);
+    await using one = await serveUpgradable(ECHO);
     const { served } = one;
     await using client = await TestClient.connect(served.port);
     const upgrading = one.upgrade([
@@ -231,7 +200,7 @@ test('requests in flight are answered, by a backend of each kind, and so are tho
     void slow(null).then(() => to.write(`${JSON.stringify({ seq_id: id, payload: { by: 'ipc' } })}\n`)); // prettier-ignore
     return null;
   });
-  await using one = await serveOne(`bus: ${nats.url}
+  await using one = await serveUpgradable(`bus: ${nats.url}
 backends:
   n: { nats: {} }
   h: { http: "${http.url}" }

@@ -18,38 +18,13 @@ import { startLinkBackend } from '../support/link-backend.ts';
 import { MethodBackend } from '../support/method-backend.ts';
 import { ECHO_PROTO } from '../support/method-pair.ts';
 import { startNats } from '../support/nats.ts';
-import { type Edit, Releases } from '../support/releases.ts';
-import { run } from '../support/process.ts';
-import { type Served, serveOther } from '../support/serve.ts';
+import type { Edit } from '../support/releases.ts';
+import type { Served } from '../support/serve.ts';
+import { serveUpgradable, type Upgradable } from '../support/upgradable.ts';
 import { eventually } from '../support/wait.ts';
 import { Watching } from '../support/watching.ts';
 import { closeAll } from '../support/workers.ts';
 import { DialIn, type Transport } from '../unit/upstream/dial-in/dial-in-backend.ts';
-
-type Outcome = { readonly code: number | string; readonly output: string };
-type One = AsyncDisposable & {
-  readonly served: Served;
-  upgrade(edits?: readonly Edit[]): Promise<Outcome>;
-};
-
-async function serveOne(yaml: string): Promise<One> {
-  const releases = new Releases();
-  releases.install('1.0.0');
-  const served = await serveOther(releases.main, yaml, '--upgradable');
-  await served.logged('all workers are ready');
-  return {
-    served,
-    upgrade(edits = []) {
-      releases.install('2.0.0', edits);
-      const args = [releases.main, 'upgrade', '--pid', String(served.running.pid)];
-      return run(process.execPath, args, {});
-    },
-    async [Symbol.asyncDispose]() {
-      await served[Symbol.asyncDispose]();
-      releases[Symbol.dispose]();
-    },
-  };
-}
 
 /** Goes on a moment after the new process has said so; everybody stands still meanwhile. */
 const still = (end: string): Edit => [
@@ -116,7 +91,7 @@ describe('operators', () => {
       order('SetMaintenance', { on: true, routes: ['inn.>'], scope: 'gateway' }),
     ]);
   };
-  const setUp = async (one: One) => {
+  const setUp = async (one: Upgradable) => {
     const clients = [
       await TestClient.connect(one.served.port),
       await TestClient.connect(one.served.port),
@@ -128,7 +103,7 @@ describe('operators', () => {
   };
 
   test('are refused while everybody is moved, and nothing of it is done', async () => {
-    await using one = await serveOne(CALLED);
+    await using one = await serveUpgradable(CALLED);
     const { served } = one;
     const { clients, sid } = await setUp(one);
     using control = await ordersTo(served);
@@ -150,7 +125,7 @@ describe('operators', () => {
   });
 
   test('have to wait where the upgrade fails, and all of it is done', async () => {
-    await using one = await serveOne(CALLED);
+    await using one = await serveUpgradable(CALLED);
     const { served } = one;
     const { clients, sid } = await setUp(one);
     using control = await ordersTo(served);
@@ -165,7 +140,7 @@ describe('operators', () => {
   });
 
   test('are obeyed by the new process, too, when they come while it prepares', async () => {
-    await using one = await serveOne(CALLED);
+    await using one = await serveUpgradable(CALLED);
     const { served } = one;
     const { clients } = await setUp(one);
     await admin(served, 'SetLogLevel', { level: 'debug' });
@@ -186,7 +161,7 @@ describe('operators', () => {
   });
 
   test('who watch are told that it ends, and watch on in the new process', async () => {
-    await using one = await serveOne(CALLED);
+    await using one = await serveUpgradable(CALLED);
     const { served } = one;
     await using client = await TestClient.connect(served.port);
     await using watch = await Watching.begin(served, { target: { all: true } });
@@ -224,7 +199,7 @@ describe.each<Transport>(['gRPC', 'WebSocket'])('backends that attach by %s', (t
   };
 
   test.each([{ instance: 'a' }, {}])('come again as %j, and nobody is refused', async (hello) => {
-    await using one = await serveOne(`
+    await using one = await serveUpgradable(`
 backends: { game: { dial_in: { token: "secret" } } }
 routes: [{ match: "game.>", backend: game, timeout: 10s }]
 limits: { messages_per_second: 1000000, burst: 1000000 }
@@ -265,7 +240,7 @@ test('a method in flight is awaited, and so is the answer to a notify, with what
     await sleep(3_000);
     return { headers: { 'Pith-Set': JSON.stringify({ by: headers['pith-route'] }) } };
   });
-  await using one = await serveOne(`
+  await using one = await serveUpgradable(`
 backends:
   m: { grpc: "${method.address}", mode: method, services: [t.Echo], reflection: true }
   h: { http: "${http.url}" }
@@ -285,7 +260,7 @@ routes: [{ match: "t.say", backend: m, method: /t.Echo/Say }, { match: "h.>", ba
 });
 
 test('Control.Reload meanwhile waits for the end, or its caller is cut off, and it is applied', async () => {
-  await using one = await serveOne(CALLED);
+  await using one = await serveUpgradable(CALLED);
   const { served } = one;
   await using client = await TestClient.connect(served.port);
   const upgrading = one.upgrade([PREPARING]);
@@ -305,7 +280,7 @@ test('two workers: what backends and operators push under load comes once', asyn
   await using link = await startLinkBackend((request) => {
     request.answer({ by: 'link' });
   });
-  await using one = await serveOne(`workers: 2
+  await using one = await serveUpgradable(`workers: 2
 bus: ${nats.url}
 backends: { l: { grpc: "${link.address}" } }
 routes: [{ match: "l.>", backend: l }]

@@ -201,7 +201,7 @@ export class Player {
   }
 
   #onBytes(link: Link, bytes: Buffer): void {
-    // Who has left does not look at what still comes.
+    // After leaving, a client ignores what still arrives.
     if (this.#link !== link) return;
     link.heardMs = this.#around.world.nowMs;
     if (bytes.length === 0) {

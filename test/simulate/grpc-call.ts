@@ -28,7 +28,7 @@ export type CallSpec = {
   readonly onAnswer?: OnAnswer;
 };
 
-/** Who has it now: a channel that it waits in, or a connection. */
+/** Its current holder: a channel in which it waits, or a connection. */
 export interface CallHolder {
   /** It has ended. */
   done(call: ClientCall): void;

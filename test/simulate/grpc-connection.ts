@@ -231,7 +231,7 @@ class SimChannel implements TransportUser, CallHolder {
   connect(): void {
     if (this.state !== 'idle') return;
     this.#become('connecting');
-    // Who has seen it idle meanwhile, and waits for another state, is told as well.
+    // A watcher that saw it idle in between, and waits for another state, is told as well.
     queueMicrotask(() => {
       if (this.state === 'connecting') this.#become('connecting');
     });

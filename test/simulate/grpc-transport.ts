@@ -80,7 +80,7 @@ export class ClientTransport implements CallHolder {
     });
   }
 
-  /** It was cancelled in the turn in which it was made: grpc-js opens it all the same, and forgets it. */
+  /** It was cancelled in the turn in which it was made: grpc-js still opens it, and forgets it. */
   #orphan(call: ClientCall): void {
     this.outgoing.send(call.begin(this, this.#nextId));
     this.#nextId += 2;

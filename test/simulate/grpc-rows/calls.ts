@@ -51,7 +51,7 @@ export const CALLS: readonly Row[] = [
   },
   {
     // A fault of grpc-js: the stream stays open at the server until the connection ends.
-    name: 'a stream that is cancelled in the turn in which it was opened is opened all the same',
+    name: 'a stream cancelled in the turn in which it was opened is still opened',
     play: async (stage) => {
       await heardFirst(stage);
       openStream(stage, 's').cancel();

@@ -66,7 +66,7 @@ export async function send(
   return outcomeOf(answer);
 }
 
-/** Who has vanished asks for nothing. */
+/** A guest that has vanished asks for nothing. */
 export function wayFor({ isOpen }: Guest, way: Way): Way {
   return way === 'reply' && !isOpen ? 'verb' : way;
 }
@@ -255,7 +255,7 @@ function applyOne(
   }
 }
 
-/** Who has lost its place; or was found to be gone meanwhile. */
+/** How a session ends: its place was lost, or it was found to be gone in between. */
 function endOf({ silent: { fromMs } }: ModelSession, nowMs: number): string {
   return nowMs < fromMs ? ELSEWHERE : `${ELSEWHERE}|heartbeat_timeout`;
 }
