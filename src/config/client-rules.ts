@@ -5,14 +5,17 @@ type Bound = { readonly operator: '>=' | '>' | '<=' | '<' | '='; readonly versio
 /** One kind of client that may connect, in all versions or in some. */
 export type ClientRule = { readonly type: string; readonly bounds: readonly Bound[] };
 
-const RULE = /^(\S+?)((?:\s+(?:>=|<=|>|<|=)\s*\d+(?:\.\d+)*)*)$/;
+/** A type with one of < > = * in it is a version without a space, or a pattern, and would match no client. */
+const RULE = /^([^\s<>=*]+)((?:\s*(?:>=|<=|>|<|=)\s*\d+(?:\.\d+)*)*)$/;
 const BOUND = /(>=|<=|>|<|=)\s*(\d+(?:\.\d+)*)/g;
 
 /** @throws {Error} It is not a rule; the message says what is expected. */
 export function parseClientRule(text: string): ClientRule {
   const found = RULE.exec(text);
   if (found === null)
-    throw new Error('expected a type, maybe with versions, as "unity-socket >=0.3.0 <1.0.0"');
+    throw new Error(
+      'expected a type without < > = *, maybe with versions, as "unity-socket >=0.3.0 <1.0.0"',
+    );
   const bounds = [...found[2]!.matchAll(BOUND)].map(([, operator, version]) => ({
     operator: operator as Bound['operator'],
     version: version!,

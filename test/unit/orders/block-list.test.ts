@@ -32,6 +32,8 @@ describe('what is written', () => {
     [{ uid: '10:42' }, 'uid:10:42'],
     [{ client: '  unity-socket  >= 0.3.0   <1.0' }, 'client:unity-socket >=0.3.0 <1.0'],
     [{ client: 'js-websocket' }, 'client:js-websocket'],
+    [{ client: 'unity-socket<0.3.0' }, 'client:unity-socket <0.3.0'],
+    [{ client: 'unity-socket>=0.3.0<1.0' }, 'client:unity-socket >=0.3.0 <1.0'],
   ])('%j is %s, and read back from there', (names, key) => {
     const block = blockOf(names);
     expect(keyOf(block)).toBe(key);
@@ -47,6 +49,9 @@ describe('what is written', () => {
     [{ uid: 'x'.repeat(257) }, 'uid: longer than 256 bytes'],
     [{ uid: '\ud800' }, /uid: holds half a character/],
     [{ client: 'js >=x' }, /client: expected a type/],
+    ...['*', 'unity-*', 'js==1', 'js=', '<1.0', 'a=b'].map(
+      (client) => [{ client }, /client: expected a type without < > = \*/] as const,
+    ),
     [{ client: 'x'.repeat(129) }, 'client: longer than 128 characters'],
   ])('%j is refused', (names, why) => {
     expect(readBlocked(names)).toEqual(expect.stringMatching(why));
