@@ -6,6 +6,8 @@ import { networkText } from './network-map.ts';
 /** Characters of a reason, and of a rule for clients. */
 export const REASON_CHARS_MAX = 256;
 const CLIENT_CHARS_MAX = 128;
+/** The last time that can be told, in milliseconds since the epoch: a block ends by then. [timestamp.proto: year 9999] */
+export const TIME_MAX = 253_402_300_799_999;
 /** Bytes of a uid; sessions cannot have longer ones. */
 const UID_BYTES_MAX = 256;
 

@@ -10,7 +10,7 @@ import { errorText, fileErrorText } from '../errors.ts';
 import { parseJsonText } from '../protocol/json-parse.ts';
 import { isObject } from '../protocol/exact-json.ts';
 import { BlockIndex } from './block-index.ts';
-import { type Block, faultInReason, readBlocked } from './block.ts';
+import { type Block, faultInReason, readBlocked, TIME_MAX } from './block.ts';
 
 /** Blocks in a file, and its bytes. */
 export const FILE_BLOCKS_MAX = 50_000;
@@ -107,5 +107,6 @@ function readFields(fields: Record<string, unknown>): Block | string {
 /** With its zone: without one it would be the machine's. [RFC 3339 5.6] */
 function timeOf(text: string): number {
   const isWhole = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/.test(text);
-  return isWhole ? Date.parse(text) : Number.NaN;
+  // 0 would be a block that does not end.
+  return isWhole ? Math.min(TIME_MAX, Math.max(1, Date.parse(text))) : Number.NaN;
 }

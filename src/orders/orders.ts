@@ -11,7 +11,7 @@ import { errorText, type Failure, failure } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
-import { type Block, type Blocked, blockedOf, faultInReason, keyOf } from './block.ts';
+import { type Block, type Blocked, blockedOf, faultInReason, keyOf, TIME_MAX } from './block.ts';
 import type { BlockIndex } from './block-index.ts';
 import type { BlockList, BlockSource } from './block-list.ts';
 import type { Evictions } from './evictions.ts';
@@ -102,7 +102,7 @@ export class Orders {
     const refused = this.#refusal(blocked, reason);
     if (refused !== null) return refused;
     const { clock, log } = this.#parts;
-    const until = lastsMs === 0 ? 0 : Math.ceil(clock.wallNow() + lastsMs);
+    const until = lastsMs === 0 ? 0 : Math.min(TIME_MAX, Math.ceil(clock.wallNow() + lastsMs));
     const entry = this.replica.put(keyOf(blocked), reason === '' ? {} : { reason }, until);
     // They hear of it before this gateway begins to close sessions.
     const others = this.#news.tell([entry]);
@@ -158,7 +158,7 @@ export class Orders {
 
   #setBlock(block: Block): ListedBlock {
     const { at = 0, by = '' } = this.replica.get(keyOf(block)) ?? {};
-    return { ...block, source: 'control', setAtWall: at, by };
+    return { ...block, source: 'control', setAtWall: Math.min(TIME_MAX, at), by };
   }
 
   /**
@@ -255,7 +255,7 @@ export class Orders {
     const block = {
       ...blocked,
       reason: typeof reason === 'string' ? reason : '',
-      until: entry.until,
+      until: Math.min(TIME_MAX, entry.until),
     };
     this.blocks.control.add(block);
     this.#added.push(block);

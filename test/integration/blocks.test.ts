@@ -210,6 +210,19 @@ describe('Control', () => {
     ]);
   });
 
+  test('a block that lasts longer than times can be told is listed, and may stand in blocks.file', async () => {
+    await using gateway = await startGateway(ROUTES);
+    const block = { uid: 'eve', expires_in: '315576000000s' };
+    const until = '9999-12-31T23:59:59.999Z';
+    const { status, lines } = await admin(gateway, 'Block', block);
+    expect([status, lines]).toMatchObject([200, [{ block: { uid: 'eve', until } }]]);
+    const listed = (await admin(gateway, 'ListBlocks')).lines;
+    expect(listed).toMatchObject([{ uid: 'eve', until }]);
+    using file = configFile(JSON.stringify(listed[0]));
+    await using other = await startGateway(`${ROUTES}blocks: { file: ${file.path} }`);
+    expect((await admin(other, 'ListBlocks')).lines).toMatchObject([{ uid: 'eve', until }]);
+  });
+
   test('a block that ends lets in whom it kept out', async () => {
     await using gateway = await startGateway(ROUTES);
     await control(gateway, 'Block', { network: OTHER, expires_in: '0.2s' });

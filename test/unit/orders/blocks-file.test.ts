@@ -38,6 +38,14 @@ test('lines of JSON, with comments, empty lines and fields that it does not know
   expect((await readBlocksFile('', clock)).size).toBe(0);
 });
 
+test('a time is never that of a block without end, nor one that no answer can tell', async () => {
+  const untils = ['1970-01-01T00:00:00Z', '0001-01-01T00:00:00Z', '9999-12-31T23:59:59-12:00'];
+  const blocks = await read(
+    untils.map((until, i) => `{"uid":"${i}","until":"${until}"}`).join('\n'),
+  );
+  expect(blocks.all().map(({ until }) => until)).toEqual([1, 1, 253_402_300_799_999]);
+});
+
 test.each([
   ['network 10.0.0.0/8', /^b\.jsonl:1: not JSON, as \{"network":/],
   ['[]', 'b.jsonl:1: expected an object, as {"uid":"1234"}'],
