@@ -181,9 +181,11 @@ export class MessageReport {
     const record = this.kept(session, named, why, { rule, backend });
     // A limit that acts should be seen by whoever has set it.
     const isLoud = isWorthALine(why) || why.reason === 'TOO_MANY';
-    const left = this.#throttle.allow(`${backendOrdinal} refused ${why.reason}`);
-    const level = left === null ? 'debug' : isLoud ? 'warn' : 'info';
     const { detail } = why;
+    // Lines about one limit must not hide another; theirs is nothing that a client has said.
+    const limit = OF_LIMITS.has(why.reason) ? detail : '';
+    const left = this.#throttle.allow(`${backendOrdinal} refused ${why.reason} ${limit}`);
+    const level = left === null ? 'debug' : isLoud ? 'warn' : 'info';
     this.#log[level](
       {
         ...fieldsOf(record),
@@ -223,6 +225,9 @@ export class MessageReport {
 
 /** No rule, no backend. */
 const NO_WAY = { rule: '', backend: '' };
+
+/** Refusals by limits: their detail says which, and its number. */
+const OF_LIMITS: ReadonlySet<string> = new Set(['TOO_MANY', 'OVERLOADED']);
 
 /** Failures of which the backend's last trouble may be the cause. */
 const AWAY: ReadonlySet<string> = new Set(['BACKEND_AWAY', 'BUS_AWAY', 'TIMEOUT']);

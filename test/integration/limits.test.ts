@@ -228,6 +228,36 @@ describe('limits of numbers', () => {
     expect(await other.request('a.b')).toEqual({ code: 200 });
   });
 
+  test('routes[].rate: beyond it 429, a notify counts, and who waits as long as it is told is served', async () => {
+    await using gateway = await startGateway(
+      `backends: { echo: { reply: { code: 200 } } }
+limits: { messages_per_second: 10, burst: 20 }
+routes: [{ match: "rare.>", backend: echo, rate: 2 }, { match: ">", backend: echo }]`,
+    );
+    await using flood = await TestClient.connect(gateway.port);
+    const last = Array.from({ length: 60 }, () => flood.send('any.thing', {})).at(-1)!;
+    expect(await flood.answer(last)).toMatchObject({ code: 429 });
+
+    await using client = await TestClient.connect(gateway.port);
+    client.notify('rare.a', {});
+    expect(await client.request('rare.b')).toEqual({ code: 200 });
+    const refused = await client.request('rare.a');
+    expect(refused).toMatchObject({ code: 429, reason: 'TOO_MANY' });
+    const waitMs = Number(refused['retry_after_ms']);
+    expect(waitMs).toBeGreaterThan(0);
+    expect(waitMs).toBeLessThanOrEqual(500);
+    // The flood beyond another limit has not used up the lines about this one.
+    expect(gateway.log).toContainEqual(
+      expect.objectContaining({
+        ...{ level: 'warn', msg: 'message refused', reason: 'TOO_MANY', route: 'rare.a' },
+        why: 'routes[0].rate is 2',
+      }),
+    );
+    await new Promise((resolve) => setTimeout(resolve, waitMs + 1));
+    expect(await client.request('rare.a')).toEqual({ code: 200 });
+    expect(await client.request('any.thing')).toEqual({ code: 200 });
+  });
+
   test('in_flight_per_backend: beyond it 503, and room again when one is answered', async () => {
     await using backend = await startLinkBackend();
     await using gateway = await startGateway(
