@@ -81,10 +81,13 @@ export class Relay implements MessageSink {
   receive(session: Session, message: Message): void {
     const { admission, report, shedding, wheel } = this.parts;
     const now = wheel.now();
-    const target = shedding.refusal ?? this.target(session, message.route, now);
+    const { refusal } = shedding;
+    // Whoever could bring no newer token would have to leave, and come again.
+    const isShed = refusal !== null && !this.#isRefresh(message);
+    const target = isShed ? refusal : this.target(session, message.route, now);
     if (isFailure(target)) {
-      if (target === RESERVED && message.route === REFRESH_ROUTE && this.refresh !== null)
-        this.#refreshToken(this.refresh, session, message);
+      if (target === RESERVED && this.#isRefresh(message))
+        this.#refreshToken(this.refresh!, session, message);
       else this.refuse(session, message, target);
       return;
     }
@@ -146,6 +149,10 @@ export class Relay implements MessageSink {
     const tooManyHere = admission.routeRefusal(session, target, now);
     if (tooManyHere !== null) return tooManyHere;
     return target.choices === null ? target : chosen(target, session);
+  }
+
+  #isRefresh({ route }: Message): boolean {
+    return route === REFRESH_ROUTE && this.refresh !== null;
   }
 
   #refreshToken(refresh: TokenRequests, session: Session, message: Message): void {

@@ -143,3 +143,29 @@ test('new requests are answered 503; heartbeats, what is in flight and pushes ar
   session.onBytes(request(3, 'keep.a'));
   expect([backend.calls.length, relay.inFlight]).toEqual([1, 1]);
 });
+
+test('a client may bring a newer token meanwhile, as often as it may send messages', () => {
+  const { clock, client, lag, relay, shedding } = setUp();
+  shedding.start();
+  const brought: string[] = [];
+  relay.refresh = { receive: (_session, _message, body) => brought.push(body.toString()) };
+  const { session, connection } = client();
+  lag.samples = [300, 300, 300];
+  clock.advance(LOOK_MS);
+  session.onBytes(request(1, 'pith.refresh', '{"token":"a"}'));
+  session.onBytes(request(2, 'pith.other', '{}'));
+  session.outbox.flush();
+  expect(brought).toEqual(['{"token":"a"}']);
+  expect(connection.messages).toEqual([expect.stringMatching(/^#2 \{"code":503,/)]);
+  relay.parts.admission.limits = {
+    ...relay.parts.admission.limits,
+    messagesPerSecond: 1,
+    burst: 1,
+  };
+  for (let id = 3; id < 9; id++) session.onBytes(request(id, 'pith.refresh', '{"token":"b"}'));
+  expect(brought.length).toBeLessThanOrEqual(2);
+  relay.refresh = null;
+  session.onBytes(request(10, 'pith.refresh', '{"token":"c"}'));
+  session.outbox.flush();
+  expect(connection.messages.at(-1)).toMatch(/^#10 \{"code":503,/);
+});
