@@ -1,7 +1,7 @@
 /** What the claims of a token that was verified say of its holder. Pure. [RFC 7519 section 4.1] */
 import type { Json, JsonObject, Patch } from '../../contract/commands.ts';
 import { doubleOf, isObject, isRawNumber, plainText } from '../../protocol/exact-json.ts';
-import { jsonObjectOf, refused, type Refused } from './token.ts';
+import { jsonObjectOf, refused, type Refused, shown } from './token.ts';
 
 export type ClaimRules = {
   /** '': any. */
@@ -47,7 +47,8 @@ export function readClaims(
   const wrong = timeFault(claims, rules.skewMs, wallNow) ?? partiesFault(claims, rules);
   if (wrong !== null) return wrong;
   const uid = rules.uid === '' ? '' : uidOf(claimAt(claims, rules.uid));
-  if (uid === null) return refused('claims', `its claim ${rules.uid} is no uid`);
+  if (uid === null)
+    return refused('claims', `its claim ${rules.uid} is no uid: neither text nor a whole number`);
   const set = Object.create(null) as JsonObject;
   for (const [key, claim] of Object.entries(rules.data))
     set[key] = (claimAt(claims, claim) ?? null) as Json;
@@ -103,12 +104,22 @@ function timeFault(
   if (exp === undefined) return refused('claims', 'it has no exp, so it would never end');
   for (const [name, value] of Object.entries({ exp, nbf, iat }))
     if (value !== undefined && msOf(value) === null)
-      return refused('claims', `its ${name} is no number of seconds`);
-  if (msOf(exp)! + skewMs <= wallNow) return refused('expired', 'it has expired');
-  for (const since of [nbf, iat])
-    if (since !== undefined && msOf(since)! - skewMs > wallNow)
-      return refused('not_yet', 'it does not hold yet (nbf, iat)');
+      return refused('claims', `its ${name} is no number of seconds since 1970`);
+  const skew = `auth.jwt.clock_skew is ${skewMs} ms`;
+  const expiredMs = wallNow - msOf(exp)!;
+  if (expiredMs >= skewMs)
+    return refused('expired', `its exp was ${secondsOf(expiredMs)} s ago, and ${skew}`);
+  for (const [name, since] of Object.entries({ nbf, iat })) {
+    const aheadMs = since === undefined ? 0 : msOf(since)! - wallNow;
+    if (aheadMs > skewMs)
+      return refused('not_yet', `its ${name} is ${secondsOf(aheadMs)} s ahead, and ${skew}`);
+  }
   return null;
+}
+
+/** For people. */
+function secondsOf(ms: number): number {
+  return Math.round(ms / 100) / 10;
 }
 
 /** Milliseconds since the epoch; null: not a number, or beyond all time. [RFC 7519 section 2: NumericDate] */
@@ -122,8 +133,12 @@ function partiesFault(
   { iss, aud }: Record<string, unknown>,
   { issuer, audience }: ClaimRules,
 ): Refused | null {
-  if (issuer !== '' && iss !== issuer) return refused('issuer', 'its iss is not auth.jwt.issuer');
+  if (issuer !== '' && iss !== issuer)
+    return refused('issuer', `its iss is ${shown(iss)}, and auth.jwt.issuer is ${shown(issuer)}`);
   if (audience === '' || aud === audience) return null;
   if (Array.isArray(aud) && aud.includes(audience)) return null;
-  return refused('audience', 'its aud is not auth.jwt.audience, and does not hold it');
+  return refused(
+    'audience',
+    `its aud is ${shown(aud)}, and auth.jwt.audience is ${shown(audience)}`,
+  );
 }

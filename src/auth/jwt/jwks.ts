@@ -148,10 +148,10 @@ export class Jwks {
     const names = namesOf(ring);
     if (this.#ring !== null && namesOf(this.#ring) === names) return;
     const { log, url } = this.#parts;
-    log.info(
-      { url, keys: ring.keys.length, kids: names.slice(0, NAMES_CHARS_MAX) },
-      'JWKS fetched',
-    );
+    const { keys, faults } = ring;
+    const others = faults.length === 0 ? {} : { unusable: faults.length, why: faults[0] };
+    const kids = names.slice(0, NAMES_CHARS_MAX);
+    log.info({ url, keys: keys.length, kids, ...others }, 'JWKS fetched');
   }
 }
 

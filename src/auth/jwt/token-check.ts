@@ -9,7 +9,7 @@ import { isObject } from '../../protocol/exact-json.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { type ClaimRules, type Granted, readClaims } from './claims.ts';
 import type { Jwks } from './jwks.ts';
-import { readTokenHead, refused, type Refused, type TokenHead } from './token.ts';
+import { readTokenHead, refused, type Refused, shown, type TokenHead } from './token.ts';
 import type { Verifier } from './verifier.ts';
 import type { KeyRing } from './verify-keys.ts';
 
@@ -96,7 +96,7 @@ export class TokenCheck {
   async #read(token: unknown, { isWanted }: Asked): Promise<Outcome> {
     // A reload may replace them while we wait.
     const { rules } = this;
-    const head = readTokenHead(token, rules.algorithms);
+    const head = readTokenHead(token, rules);
     if ('fault' in head) return head;
     const payload = await this.#payloadOf(token as string, head, rules, isWanted);
     if (!(payload instanceof Uint8Array)) return payload;
@@ -122,7 +122,8 @@ export class TokenCheck {
     if (!isWanted()) return GONE;
     if (own.length + served.length > 0) return refused('signature', 'its signature does not hold');
     if (jwks !== null && jwks.away !== '') return { ...NO_KEYS, detail: jwks.away };
-    return refused('unknown_key', 'no key that is known fits its alg and kid');
+    const named = kid === null ? 'without a kid' : `with the kid ${shown(kid)}`;
+    return refused('unknown_key', `no key that is known is for ${algorithm} ${named}`);
   }
 }
 

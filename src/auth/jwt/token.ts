@@ -31,8 +31,18 @@ export type TokenFault = (typeof TOKEN_FAULTS)[number];
 /** `why` is for the log, and has nothing of the token that could be used. */
 export type Refused = { readonly fault: TokenFault; readonly why: string };
 
+/** Characters of what a token says that are in the log. */
+const SHOWN_CHARS_MAX = 100;
+
 export function refused(fault: TokenFault, why: string): Refused {
   return { fault, why };
+}
+
+/** What a token says, or should say, for `why`. */
+export function shown(value: unknown): string {
+  if (value === undefined) return 'not there';
+  const json = JSON.stringify(value);
+  return json.length > SHOWN_CHARS_MAX ? `${json.slice(0, SHOWN_CHARS_MAX).toWellFormed()}…` : json;
 }
 
 export type TokenHead = {
@@ -45,11 +55,15 @@ export type TokenHead = {
  * Reads a token's header. Of what it says only `alg` and `kid` are used: `jwk`, `jku`, `x5u` and `x5c` would let whoever made it
  * choose its key.
  *
- * @param allowed The algorithms of `auth.jwt.algorithms`, compared exactly.
+ * @param expected.algorithms Those of `auth.jwt.algorithms`, compared exactly.
+ * @param expected.from Where the token was looked for.
  */
-export function readTokenHead(token: unknown, allowed: readonly string[]): TokenHead | Refused {
+export function readTokenHead(
+  token: unknown,
+  { algorithms, from }: { readonly algorithms: readonly string[]; readonly from: string },
+): TokenHead | Refused {
   if (token === undefined || token === null || token === '')
-    return refused('missing', 'there is no token at auth.jwt.from');
+    return refused('missing', `there is no token at ${from}`);
   if (typeof token !== 'string') return refused('malformed', 'the token is no text');
   if (token.length > TOKEN_CHARS_MAX)
     return refused('malformed', `${token.length} characters; at most ${TOKEN_CHARS_MAX} are read`);
@@ -58,14 +72,17 @@ export function readTokenHead(token: unknown, allowed: readonly string[]): Token
   if (header === null)
     return refused('malformed', 'its header is no JSON object, or says something twice');
   const { alg, kid = null, typ, crit, b64 } = header;
-  if (typeof alg !== 'string' || !allowed.includes(alg))
-    return refused('algorithm', 'signed with an algorithm that auth.jwt.algorithms does not name');
+  if (typeof alg !== 'string' || !algorithms.includes(alg))
+    return refused(
+      'algorithm',
+      `its alg is ${shown(alg)}, which auth.jwt.algorithms does not name`,
+    );
   if (crit !== undefined || b64 !== undefined)
     return refused('malformed', 'its header asks for an extension (crit, b64); none is supported');
   if (kid !== null && (typeof kid !== 'string' || kid.length > KID_CHARS_MAX))
     return refused('malformed', `its kid is no text of at most ${KID_CHARS_MAX} characters`);
   if (typ !== undefined && !isToken(typ))
-    return refused('malformed', 'its header says that it is no access token (typ)');
+    return refused('malformed', `its typ is ${shown(typ)}; expected JWT or at+jwt`);
   return { algorithm: alg, kid };
 }
 

@@ -44,13 +44,16 @@ export type VerifyKey = {
 /** The keys at one place in the configuration or behind one URL. */
 export class KeyRing {
   readonly keys: readonly VerifyKey[];
+  /** What else there was, and why it cannot be used. */
+  readonly faults: readonly string[];
 
   /** @throws {KeyFault} There are too many without a name. */
-  constructor(keys: readonly VerifyKey[]) {
+  constructor(keys: readonly VerifyKey[], faults: readonly string[] = []) {
     const unnamed = keys.filter(({ kid }) => kid === null).length;
     if (unnamed > UNNAMED_KEYS_MAX)
       throw new KeyFault(`${unnamed} keys without a kid; at most ${UNNAMED_KEYS_MAX} are allowed`);
     this.keys = keys;
+    this.faults = faults;
   }
 
   /**
@@ -111,9 +114,10 @@ export function readServedJwks(text: string, allowed: readonly string[]): KeyRin
     try {
       if (isObject(jwk) && jwk['kty'] === 'oct')
         throw new KeyFault('a secret that everyone can read');
+      if (isObject(jwk) && 'd' in jwk) throw new KeyFault('a private key that everyone can read');
       return [readJwk(jwk, allowed)];
     } catch (error) {
-      faults.push(faultOf(error).message);
+      faults.push(`${faultOf(error).message}${kidText(jwk)}`);
       return [];
     }
   });
@@ -121,7 +125,13 @@ export function readServedJwks(text: string, allowed: readonly string[]): KeyRin
     throw new KeyFault(
       `none of its ${keys.length} keys can be used${faults.length > 0 ? `: ${faults[0]}` : ''}`,
     );
-  return new KeyRing(usable);
+  return new KeyRing(usable, faults);
+}
+
+/** Which of them it is; '': it has no name. */
+function kidText(jwk: unknown): string {
+  const kid = isObject(jwk) ? jwk['kid'] : undefined;
+  return typeof kid === 'string' ? ` (kid ${JSON.stringify(kid.slice(0, KID_CHARS_MAX))})` : '';
 }
 
 function readJwks(text: string, allowed: readonly string[]): VerifyKey[] {

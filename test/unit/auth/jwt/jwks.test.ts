@@ -93,6 +93,18 @@ test('are fetched at the start, and every ten minutes, and say which they are wh
   expect(clock.timerCount).toBe(0);
 });
 
+test('what else is there is said, with why it cannot be used', async () => {
+  const { keys, answer, lines } = stage();
+  const start = keys.start();
+  const other = jwkOf(publicKey, { kid: 'b', use: 'enc' });
+  await answer(JSON.stringify({ keys: [other, jwkOf(publicKey, { kid: 'a' }), 'x'] }));
+  expect(await start).toBe('');
+  expect(lines.at(-1)).toMatchObject({
+    ...{ msg: 'JWKS fetched', keys: 1, kids: 'a', unusable: 2 },
+    why: 'a key that is not for signatures (kid "b")',
+  });
+});
+
 test('one that is withdrawn is not used any more', async () => {
   const { pass, answer, find, keys } = await seen('a', 'b');
   await pass(10 * MINUTE);

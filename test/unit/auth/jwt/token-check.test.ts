@@ -322,6 +322,48 @@ describe('a forged token', () => {
   });
 });
 
+describe('why a token does not hold, for the log: what it has, what is wanted, and the key that says so', () => {
+  const rules = { issuer: 'https://id.example', audience: 'game' };
+  const good = { ...CLAIMS, iss: 'https://id.example', aud: 'game' };
+  const sign = (claims: object, header = {}): string =>
+    token({ ...good, ...claims }, rsa.privateKey, 'RS256', header);
+  test.each<[text: unknown, why: string]>([
+    ['', 'missing: there is no token at user.token'],
+    [
+      token(good, rsa.privateKey, 'RS512'),
+      'algorithm: its alg is "RS512", which auth.jwt.algorithms does not name',
+    ],
+    [sign({}, { typ: 'logout+jwt' }), 'malformed: its typ is "logout+jwt"; expected JWT or at+jwt'],
+    [sign({}, { kid: 'new' }), 'unknown_key: no key that is known is for RS256 with the kid "new"'],
+    [
+      sign({ iss: 'https://id.example/' }),
+      'issuer: its iss is "https://id.example/", and auth.jwt.issuer is "https://id.example"',
+    ],
+    [
+      sign({ iss: undefined }),
+      'issuer: its iss is not there, and auth.jwt.issuer is "https://id.example"',
+    ],
+    [
+      sign({ aud: ['shop', 'x'.repeat(200)] }),
+      `audience: its aud is ["shop","${'x'.repeat(91)}…, and auth.jwt.audience is "game"`,
+    ],
+    [
+      sign({ exp: NOW_S - 45.26 }),
+      'expired: its exp was 45.3 s ago, and auth.jwt.clock_skew is 30000 ms',
+    ],
+    [
+      sign({ nbf: NOW_S + 31 }),
+      'not_yet: its nbf is 31 s ahead, and auth.jwt.clock_skew is 30000 ms',
+    ],
+    [sign({ exp: NOW_S * 1_000 }), 'claims: its exp is no number of seconds since 1970'],
+    [sign({ sub: 1.5 }), 'claims: its claim sub is no uid: neither text nor a whole number'],
+  ])('%#: %s', async (text, why) => {
+    const jwk = JSON.stringify(jwkOf(rsa.publicKey, { kid: 'old' }));
+    const { ask } = stage(['RS256'], ringOf(jwk, ['RS256']), rules);
+    expect(await ask(text)).toMatchObject({ reason: 'BAD_TOKEN', detail: why });
+  });
+});
+
 describe('the key of a token', () => {
   const three = Array.from({ length: 3 }, () => keyPairFor('ES256'));
   const named = three.map(({ publicKey }, i) => jwkOf(publicKey, { kid: `k${i}` }));

@@ -185,6 +185,15 @@ describe('a JWKS that somebody else serves', () => {
       jwkOf(rsa.publicKey, { kid: 'good', x5c: ['MIIB'], x5u: 'https://attacker.example' }),
     ];
     expect(kidsOf(served(keys))).toEqual(['good']);
+    expect(readServedJwks(served(keys), ALL).faults).toEqual([
+      'a secret that everyone can read (kid "secret")',
+      'a private key that everyone can read (kid "private")',
+      'not a readable key (kid "new")',
+      'a key that is not for signatures (kid "enc")',
+      'not a JSON Web Key: expected an object',
+      'not a JSON Web Key: expected an object',
+      'not a JSON Web Key: expected an object',
+    ]);
   });
 
   test.each<[what: string, text: string, why: string]>([
