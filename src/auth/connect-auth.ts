@@ -25,7 +25,7 @@ import { AWAY, BackendWord, logFault, type PendingAuth } from './backend-word.ts
 import type { EntryRefusal, EntryRules } from './entry-rules.ts';
 import type { HeldTokens } from './held-tokens.ts';
 import { type Granted, patchOf } from './jwt/claims.ts';
-import type { TokenCheck } from './jwt/token-check.ts';
+import { lineKindOf, type TokenCheck } from './jwt/token-check.ts';
 
 const NO_HANDSHAKE =
   'not a valid handshake: expected JSON such as {"sys":{"type":"…","version":"…"},"user":{}}, within';
@@ -244,7 +244,7 @@ export class ConnectAuth {
     const detail = why.detail || (isAway ? troubleOf() : '');
     const isTrouble = isAway || reason === 'BAD_REPLY';
     // An unreachable backend affects every client; a refusal is about this one.
-    const left = isTrouble || kind !== '' ? throttle.allow(`${kind} ${reason}`) : {};
+    const left = isTrouble || kind !== '' ? throttle.allow(`${kind} ${lineKindOf(why)}`) : {};
     const fields = { ref: refOf(sid, 0), sid, remoteIp, reason, why: detail || message };
     if (left !== null)
       log[isTrouble ? 'warn' : 'info']({ ...fields, ...left }, 'handshake rejected');

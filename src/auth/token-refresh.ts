@@ -14,7 +14,7 @@ import { applied, isClosed } from './applied.ts';
 import type { HeldTokens } from './held-tokens.ts';
 import type { Granted } from './jwt/claims.ts';
 import { refused, type Refused, TOKEN_CHARS_MAX } from './jwt/token.ts';
-import type { TokenCheck } from './jwt/token-check.ts';
+import { lineKindOf, type TokenCheck } from './jwt/token-check.ts';
 
 /** Milliseconds until a request is answered. */
 const REFRESH_MS = 10_000;
@@ -163,9 +163,10 @@ export class TokenRefresh {
     return null;
   }
 
-  #tell({ sid, uid, remoteIp }: Session, { reason, detail, message }: Failure): void {
+  #tell({ sid, uid, remoteIp }: Session, why: Failure): void {
+    const { reason, detail, message } = why;
     const { log, throttle } = this.#parts;
-    const left = throttle.allow(`refresh ${reason}`);
+    const left = throttle.allow(`refresh ${lineKindOf(why)}`);
     if (left === null) return;
     log.info(
       { sid, uid, remoteIp, reason, why: detail || message, ...left },

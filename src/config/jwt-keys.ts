@@ -31,6 +31,10 @@ export const UNNAMED_KEYS_MAX = 8;
 
 const BASE64 = 'base64:';
 
+export function isAlgorithm(name: string): boolean {
+  return ALGORITHMS.includes(name);
+}
+
 /** True where the signer and the gateway share a secret. */
 export function usesSecret(algorithm: string): boolean {
   return Object.hasOwn(SECRET_BYTES_MIN, algorithm);
@@ -44,7 +48,7 @@ export function keyFor(algorithm: string): string {
 }
 
 export function checkAlgorithm(value: string): string | undefined {
-  if (ALGORITHMS.includes(value)) return undefined;
+  if (isAlgorithm(value)) return undefined;
   if (value.toLowerCase() === 'none')
     return 'none is no signature: anyone could make a token. Name the algorithm that yours are signed with, as ES256';
   return `unknown algorithm "${value}"${didYouMean(value, ALGORITHMS) || `; expected one of ${ALGORITHMS.join(' ')}`}`;

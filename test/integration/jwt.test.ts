@@ -124,6 +124,14 @@ describe('the handshake', () => {
     for (const text of texts)
       for (const part of text.split('.').slice(1))
         expect(served.running.output()).not.toContain(part);
+    // One that is bad in another way has its line all the same.
+    await shake(served.port, { token: tokenOf({ aud: ['a', 'b'] }) });
+    expect(served.log()).toContainEqual(
+      expect.objectContaining({
+        ...{ msg: 'handshake rejected', reason: 'BAD_TOKEN' },
+        why: 'audience: its aud is ["a","b"], and auth.jwt.audience is "game"',
+      }),
+    );
   });
 
   test('a route for some is answered 403 to others', async () => {

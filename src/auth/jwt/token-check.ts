@@ -9,7 +9,7 @@ import { isObject } from '../../protocol/exact-json.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { type ClaimRules, type Granted, readClaims } from './claims.ts';
 import type { Jwks } from './jwks.ts';
-import { readTokenHead, refused, type Refused, shown, type TokenHead } from './token.ts';
+import { readTokenHead, refused, type Refused, type TokenHead } from './token.ts';
 import type { Verifier } from './verifier.ts';
 import type { KeyRing } from './verify-keys.ts';
 
@@ -122,8 +122,8 @@ export class TokenCheck {
     if (!isWanted()) return GONE;
     if (own.length + served.length > 0) return refused('signature', 'its signature does not hold');
     if (jwks !== null && jwks.away !== '') return { ...NO_KEYS, detail: jwks.away };
-    const named = kid === null ? 'without a kid' : `with the kid ${shown(kid)}`;
-    return refused('unknown_key', `no key that is known is for ${algorithm} ${named}`);
+    const named = kid === null ? '' : ' and its kid';
+    return refused('unknown_key', `no key that is known is for ${algorithm}${named}`);
   }
 }
 
@@ -138,4 +138,9 @@ function failureOf({ fault, why }: Refused): Failure {
           ? 'the token is for another user'
           : undefined;
   return { ...failure('BAD_TOKEN', message), detail: `${fault}: ${why}` };
+}
+
+/** Of which refusals some lines are logged: tokens that are bad in one way must not hide those that are in another. */
+export function lineKindOf({ reason, detail }: Failure): string {
+  return reason === 'BAD_TOKEN' ? `${reason} ${detail.slice(0, detail.indexOf(':'))}` : reason;
 }

@@ -1,6 +1,7 @@
 /** A token as it comes, before anything of it is believed: its form and its header. Pure. [RFC 7515, RFC 8725] */
 import { isUtf8 } from 'node:buffer';
 
+import { isAlgorithm } from '../../config/jwt-keys.ts';
 import { isObject, parseAsWritten } from '../../protocol/exact-json.ts';
 import { repeatedKey } from '../../protocol/json-keys.ts';
 import { KID_CHARS_MAX } from './verify-keys.ts';
@@ -28,17 +29,17 @@ export const TOKEN_FAULTS = [
 ] as const;
 export type TokenFault = (typeof TOKEN_FAULTS)[number];
 
-/** `why` is for the log, and has nothing of the token that could be used. */
+/** `why` is for the log, and has nothing of the token that could be used, nor of one that is not verified. */
 export type Refused = { readonly fault: TokenFault; readonly why: string };
 
-/** Characters of what a token says that are in the log. */
+/** Characters of a claim that are in the log. */
 const SHOWN_CHARS_MAX = 100;
 
 export function refused(fault: TokenFault, why: string): Refused {
   return { fault, why };
 }
 
-/** What a token says, or should say, for `why`. */
+/** What a claim of a token that is verified says, or should say, for `why`. */
 export function shown(value: unknown): string {
   if (value === undefined) return 'not there';
   const json = JSON.stringify(value);
@@ -73,17 +74,19 @@ export function readTokenHead(
     return refused('malformed', 'its header is no JSON object, or says something twice');
   const { alg, kid = null, typ, crit, b64 } = header;
   if (typeof alg !== 'string' || !algorithms.includes(alg))
-    return refused(
-      'algorithm',
-      `its alg is ${shown(alg)}, which auth.jwt.algorithms does not name`,
-    );
+    return refused('algorithm', `auth.jwt.algorithms does not name its alg${algorithmText(alg)}`);
   if (crit !== undefined || b64 !== undefined)
     return refused('malformed', 'its header asks for an extension (crit, b64); none is supported');
   if (kid !== null && (typeof kid !== 'string' || kid.length > KID_CHARS_MAX))
     return refused('malformed', `its kid is no text of at most ${KID_CHARS_MAX} characters`);
   if (typ !== undefined && !isToken(typ))
-    return refused('malformed', `its typ is ${shown(typ)}; expected JWT or at+jwt`);
+    return refused('malformed', 'its typ is neither JWT nor at+jwt');
   return { algorithm: alg, kid };
+}
+
+/** Of an algorithm's name, and of nothing else that anybody may write there. */
+function algorithmText(alg: unknown): string {
+  return typeof alg === 'string' && isAlgorithm(alg) ? `, ${alg}` : '';
 }
 
 /** null: not a JSON object in valid UTF-8, or one that names a key twice, of which others may read the first. */

@@ -156,7 +156,8 @@ function readJwk(value: unknown, allowed: readonly string[]): VerifyKey {
   const { kty, kid = null, use, key_ops: ops, alg } = value;
   if (kid !== null && (typeof kid !== 'string' || kid.length > KID_CHARS_MAX))
     throw new KeyFault(`a kid that is no text of at most ${KID_CHARS_MAX} characters`);
-  if (!USES.has(use as string) || (Array.isArray(ops) && !ops.includes('verify')))
+  const mayVerify = ops === undefined || (Array.isArray(ops) && ops.includes('verify'));
+  if (!USES.has(use as string) || !mayVerify)
     throw new KeyFault('a key that is not for signatures');
   const mayBe = alg === undefined ? allowed : allowed.filter((name) => name === alg);
   if (mayBe.length === 0)

@@ -331,10 +331,10 @@ describe('why a token does not hold, for the log: what it has, what is wanted, a
     ['', 'missing: there is no token at user.token'],
     [
       token(good, rsa.privateKey, 'RS512'),
-      'algorithm: its alg is "RS512", which auth.jwt.algorithms does not name',
+      'algorithm: auth.jwt.algorithms does not name its alg, RS512',
     ],
-    [sign({}, { typ: 'logout+jwt' }), 'malformed: its typ is "logout+jwt"; expected JWT or at+jwt'],
-    [sign({}, { kid: 'new' }), 'unknown_key: no key that is known is for RS256 with the kid "new"'],
+    [sign({}, { typ: 'logout+jwt' }), 'malformed: its typ is neither JWT nor at+jwt'],
+    [sign({}, { kid: 'new' }), 'unknown_key: no key that is known is for RS256 and its kid'],
     [
       sign({ iss: 'https://id.example/' }),
       'issuer: its iss is "https://id.example/", and auth.jwt.issuer is "https://id.example"',

@@ -121,6 +121,11 @@ describe('what is refused, and why', () => {
       'a key that is not for signatures',
     ],
     [
+      'a key to encrypt with, by key_ops that are no list',
+      JSON.stringify(jwkOf(rsa.publicKey, { key_ops: 'encrypt' })),
+      'a key that is not for signatures',
+    ],
+    [
       'a kid that is no text',
       JSON.stringify(jwkOf(rsa.publicKey, { kid: 1 })),
       'a kid that is no text of at most 256 characters',
