@@ -31,7 +31,11 @@ export function blockMethods(
     Block: one('Block', async (request, call) => {
       const blocked = blockedOf(request);
       const { reason = '', lastsMs } = request;
-      if (lastsMs === 0) throw new GatewayError('BAD_ARGUMENT', 'expires_in is 0');
+      if (lastsMs === 0)
+        throw new GatewayError(
+          'BAD_ARGUMENT',
+          'expires_in is 0; leave it out for a block without end',
+        );
       const block = { reason, lastsMs: lastsMs ?? 0 };
       const outcome = orThrow(await fleetCommands.inTurn(() => orders.block(blocked, block)));
       call.touched = outcome.closed;

@@ -89,6 +89,9 @@ function readLine(line: string): Block | string | null {
 
 function readFields(fields: Record<string, unknown>): Block | string {
   const texts: Record<string, string> = {};
+  // It would be a block without end.
+  if ('expires_in' in fields || 'expiresIn' in fields)
+    return 'expires_in: a line has until instead, as "until":"2026-12-31T00:00:00Z"';
   for (const name of ['network', 'uid', 'client', 'reason', 'until']) {
     const value = fields[name] ?? '';
     if (typeof value !== 'string') return `${name}: expected text, in quotes`;

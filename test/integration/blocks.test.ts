@@ -240,7 +240,7 @@ describe('Control', () => {
       { network: '10.0.0.0/99' },
       'network: expected 203.0.113.0/24, 2001:db8::/32 or one address, not "10.0.0.0/99"',
     ],
-    [{ uid: '1', expires_in: '0s' }, 'expires_in is 0'],
+    [{ uid: '1', expires_in: '0s' }, 'expires_in is 0; leave it out for a block without end'],
     [{ uid: '1', expires_in: '-5s' }, 'the request cannot be read: expires_in is negative'],
     [{ uid: '1', reason: 'x'.repeat(257) }, 'reason: longer than 256 characters'],
   ])('refuses %j', async (request, why) => {

@@ -52,6 +52,10 @@ test.each([
   ['{}', 'b.jsonl:1: expected one of network, uid and client'],
   ['\n{"uid":10042}', 'b.jsonl:2: uid: expected text, in quotes'],
   ['{"uid":"1","until":"tomorrow"}', 'b.jsonl:1: until: expected a time, as 2026-12-31T00:00:00Z'],
+  [
+    '{"uid":"1","expires_in":"60s"}',
+    'b.jsonl:1: expires_in: a line has until instead, as "until":"2026-12-31T00:00:00Z"',
+  ],
   ['{"uid":"1","until":"2026-12-01T00:00:00"}', /until: expected a time/],
   ['{"uid":"1","until":"2026-13-01T00:00:00Z"}', /until: expected a time/],
   [`{"uid":"1","reason":"${'x'.repeat(257)}"}`, 'b.jsonl:1: reason: longer than 256 characters'],
