@@ -4,7 +4,7 @@ import { type Clock, nextTurn } from '../clock.ts';
 import { encodeMs, WireWriter } from '../contract/protobuf-wire.ts';
 import { GatewayError } from '../errors.ts';
 import { type Blocked, keyOf, readBlocked } from '../orders/block.ts';
-import type { ListedBlock, Orders, Outcome } from '../orders/orders.ts';
+import { type ListedBlock, type Orders, type Outcome, placeOf } from '../orders/orders.ts';
 import { HANDSHAKE_CODE } from '../orders/pause-json.ts';
 import type { BusApiParts } from './bus-api.ts';
 import type { OwnGateway } from './gateway-methods.ts';
@@ -47,16 +47,19 @@ export function blockMethods(
       return unblockResult(outcome, orders.blocks.file.get(keyOf(blocked)) !== undefined);
     }),
     ListBlocks: many('ListBlocks', async function* ({ limit = 0, pageToken = '' }) {
-      const { blocks, next } = pageOf(orders, limit || Infinity, pageToken);
       let n = 0;
-      for (const block of blocks) {
+      let last = '';
+      for (const block of orders.list(pageToken)) {
+        if (limit > 0 && n === limit) {
+          const token = new WireWriter();
+          token.string(9, last);
+          yield token.take();
+          return;
+        }
         yield blockInfo(block);
+        last = placeOf(block);
         if (++n % BLOCKS_PER_TURN === 0) await nextTurn(clock);
       }
-      if (next === '') return;
-      const last = new WireWriter();
-      last.string(9, next);
-      yield last.take();
     }),
   };
 }
@@ -68,10 +71,17 @@ export function blockPages(orders: Orders, { one }: MakeMethods): BusApiParts['p
       type: 'pith.v1.BlockPage',
       method: one('ListBlocks', ({ limit = 0, pageToken = '' }) => {
         const most = Math.min(limit || BLOCKS_PAGE_MAX, BLOCKS_PAGE_MAX);
-        const { blocks, next } = pageOf(orders, most, pageToken);
         const writer = new WireWriter();
-        for (const block of blocks) writer.bytes(1, blockInfo(block));
-        writer.string(2, next);
+        let n = 0;
+        let last = '';
+        for (const block of orders.list(pageToken)) {
+          if (n++ === most) {
+            writer.string(2, last);
+            break;
+          }
+          writer.bytes(1, blockInfo(block));
+          last = placeOf(block);
+        }
         return writer.take();
       }),
     },
@@ -110,22 +120,6 @@ function blockedOf({ network, uid, client }: Request): Blocked {
   const blocked = readBlocked({ network, uid, client });
   if (typeof blocked === 'string') throw new GatewayError('BAD_ARGUMENT', blocked);
   return blocked;
-}
-
-/** At most `limit` blocks that follow `after`, and what to continue after; '': that is all. */
-function pageOf(
-  orders: Orders,
-  limit: number,
-  after: string,
-): { blocks: readonly ListedBlock[]; next: string } {
-  const rest = orders.list().filter((block) => placeOf(block) > after);
-  const blocks = rest.slice(0, limit);
-  return { blocks, next: rest.length > blocks.length ? placeOf(blocks.at(-1)!) : '' };
-}
-
-/** Where it is in the list. */
-function placeOf(block: ListedBlock): string {
-  return `${keyOf(block)} ${block.source}`;
 }
 
 function blockInfo({ kind, value, reason, until, source, setAtWall, by }: ListedBlock): Buffer {

@@ -2,8 +2,6 @@
  * What operators order for the whole fleet while it runs: who is kept out, and what is paused. Every gateway has all of
  * it, and it ends with the last of them.
  */
-import { isDeepStrictEqual } from 'node:util';
-
 import { inBackground } from '../background.ts';
 import type { Clock } from '../clock.ts';
 import type { JsonObject } from '../contract/commands.ts';
@@ -136,18 +134,25 @@ export class Orders {
     return { ...outcome, found: true };
   }
 
-  /** All that count, sorted by what is blocked; one that is set and in the file is there twice. */
-  list(): ListedBlock[] {
+  /**
+   * All that count, sorted by what is blocked; one that is set and in the file is there twice. They are found as they are
+   * asked for, as they were at first.
+   *
+   * @param after The place of the one that they follow; '': from the first.
+   */
+  *list(after = ''): Generator<ListedBlock> {
     const { control, file, counts } = this.blocks;
-    const set = control.all().map((block) => this.#setBlock(block));
-    const listed = file
-      .all()
-      .map((block): ListedBlock => ({ ...block, source: 'file', setAtWall: 0, by: '' }));
-    return [...set, ...listed]
-      .filter(counts)
-      .map((block) => [`${keyOf(block)} ${block.source}`, block] as const)
-      .toSorted(([a], [b]) => (a < b ? -1 : 1))
-      .map(([, block]) => block);
+    const [key, source] = placeIn(after);
+    const set = control.all();
+    const filed = file.all();
+    let i = firstAfter(set, key, source === '');
+    let j = firstAfter(filed, key, source !== 'file');
+    while (i < set.length || j < filed.length) {
+      const isSet = i < set.length && (j >= filed.length || keyOf(set[i]!) <= keyOf(filed[j]!));
+      const block = isSet ? set[i++]! : filed[j++]!;
+      if (!counts(block)) continue;
+      yield isSet ? this.#setBlock(block) : { ...block, source: 'file', setAtWall: 0, by: '' };
+    }
   }
 
   /** One that Control has set; undefined: it has not, or it has ended. */
@@ -169,9 +174,7 @@ export class Orders {
   setFile(blocks: BlockIndex): boolean {
     const before = this.blocks.file;
     this.blocks.file = blocks;
-    const changed = [...blocks].filter(
-      (block) => !isDeepStrictEqual(before.get(keyOf(block)), block),
-    );
+    const changed = blocks.newTo(before);
     if (changed.length === 0 && before.size === blocks.size) return false;
     const added = changed.filter(this.blocks.counts);
     for (const block of added) this.#added.push(block);
@@ -276,6 +279,30 @@ export class Orders {
   readonly #onFault = (error: unknown): void => {
     this.#parts.log.error({ err: errorText(error) }, 'blocked sessions could not be closed');
   };
+}
+
+/** Where a block is in the list. */
+export function placeOf(block: ListedBlock): string {
+  return `${keyOf(block)} ${block.source}`;
+}
+
+/** Its key and its source. */
+function placeIn(place: string): [key: string, source: string] {
+  const space = place.lastIndexOf(' ');
+  return space < 0 ? [place, ''] : [place.slice(0, space), place.slice(space + 1)];
+}
+
+/** The first of the sorted blocks whose key is greater, or is that one. */
+function firstAfter(blocks: readonly Block[], key: string, mayBeSame: boolean): number {
+  let low = 0;
+  let high = blocks.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const own = keyOf(blocks[middle]!);
+    if (own > key || (mayBeSame && own === key)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 function orderFields({ kind, value }: Blocked, reason: string, until: number): JsonObject {

@@ -294,7 +294,7 @@ routes: []`);
     expect([...registry.byUid('7')].map((session) => session.sid)).toEqual([sid]);
     expect(client.received.map(({ kind }) => kind)).not.toContain('kick');
     expect(client.isEnded).toBe(false);
-    for (const gateway of [one, two]) expect(gateway.gateway.orders.list()).toEqual([]);
+    for (const gateway of [one, two]) expect([...gateway.gateway.orders.list()]).toEqual([]);
     expect(await control(one, 'GetPresence', { uids: ['7'] })).toMatchObject({
       presence: { 7: { sids: [sid] } },
     });

@@ -69,8 +69,7 @@ export class BlockLists {
     const { running, world } = this.#stage;
     // When one with a time ends is for each gateway's own clock to say.
     const lists = running.map(({ gateway }) =>
-      gateway.orders
-        .list()
+      [...gateway.orders.list()]
         .filter(({ until }) => until === 0)
         .map(({ value }) => value)
         .join(' '),

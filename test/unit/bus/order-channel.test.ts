@@ -31,7 +31,7 @@ class Fleet {
     const rules = { blocks, maintenance: new Maintenance(), evictions };
     const orders = new Orders({ ...parts, ...rules, log, metrics });
     bus.attachOrders(orders);
-    const listed = (): string[] => orders.list().map(({ value }) => value);
+    const listed = (): string[] => [...orders.list()].map(({ value }) => value);
     return { ...made, orders, listed };
   }
 

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 
 import { ipAddress, parseNetwork } from '../../../src/ip.ts';
 import { type Block, blockedOf, keyOf, readBlocked } from '../../../src/orders/block.ts';
+import { BlockIndex } from '../../../src/orders/block-index.ts';
 import { BlockList } from '../../../src/orders/block-list.ts';
 import { NetworkMap } from '../../../src/orders/network-map.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
@@ -177,4 +178,16 @@ describe('the list', () => {
     }
     expect(list.refusesAddress('10.0.0.1')).toBe(false);
   });
+});
+
+test('all blocks are sorted anew after a change only, and an array that was taken stays as it is', () => {
+  const index = new BlockIndex();
+  for (const uid of ['b', 'a']) index.add(blockOf({ uid }));
+  const before = index.all();
+  expect(before.map(({ value }) => value)).toEqual(['a', 'b']);
+  expect(index.all()).toBe(before);
+  index.add(blockOf({ uid: 'c' }));
+  index.remove('uid:a');
+  expect(index.all().map(({ value }) => value)).toEqual(['b', 'c']);
+  expect(before.map(({ value }) => value)).toEqual(['a', 'b']);
 });

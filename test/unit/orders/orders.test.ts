@@ -7,7 +7,7 @@ import { BlockIndex } from '../../../src/orders/block-index.ts';
 import { BlockList } from '../../../src/orders/block-list.ts';
 import { Evictions } from '../../../src/orders/evictions.ts';
 import { Maintenance } from '../../../src/orders/maintenance.ts';
-import { BLOCKS_MAX, Orders } from '../../../src/orders/orders.ts';
+import { BLOCKS_MAX, Orders, placeOf } from '../../../src/orders/orders.ts';
 import { makeGateway } from '../bus/support.ts';
 
 const FOREVER = { reason: '', lastsMs: 0 };
@@ -83,10 +83,43 @@ describe('blocks', () => {
     await orders.block(eve, { reason: 'a', lastsMs: 5_000 });
     await orders.block(eve, { reason: 'b', lastsMs: 60_000 });
     clock.advance(30_000);
-    expect(orders.list()).toMatchObject([{ value: 'eve', reason: 'b', source: 'control' }]);
+    expect([...orders.list()]).toMatchObject([{ value: 'eve', reason: 'b', source: 'control' }]);
     clock.advance(30_000);
-    expect(orders.list()).toEqual([]);
+    expect([...orders.list()]).toEqual([]);
     expect(orders.listed(eve)).toBeUndefined();
+  });
+
+  test('are listed from any place on, those that are set and those of the file as one', async () => {
+    const { orders, clock } = stage();
+    for (const uid of ['b', 'a c', 'a', 'd']) await orders.block(blockedOf({ uid }), FOREVER);
+    const file = new BlockIndex();
+    for (const uid of ['a', 'a b', 'e', 'c'])
+      file.add({ ...blockedOf({ uid }), reason: '', until: uid === 'c' ? clock.wallNow() : 0 });
+    orders.setFile(file);
+    const from = (after: string): string[] =>
+      [...orders.list(after)].map((block) => `${block.value} ${block.source}`);
+    const all = [
+      'a control',
+      'a file',
+      'a b file',
+      'a c control',
+      'b control',
+      'd control',
+      'e file',
+    ];
+    expect(from('')).toEqual(all);
+    const places = [...orders.list()].map(placeOf);
+    for (const [i, place] of places.entries()) expect(from(place)).toEqual(all.slice(i + 1));
+    // Of one that has been removed meanwhile, and of no place at all.
+    expect(from('uid:aa file')).toEqual(all.slice(4));
+    expect(from('x')).toEqual([]);
+    expect(from('a')).toEqual(all);
+    // What has begun goes on as it was.
+    const begun = orders.list();
+    begun.next();
+    await orders.unblock(blockedOf({ uid: 'b' }));
+    expect([...begun]).toHaveLength(6);
+    expect(from('')).toHaveLength(6);
   });
 
   test('there are no more than there may be; one that is there may be set again', async () => {
