@@ -114,7 +114,7 @@ export const limitsSchema = z
     ),
     event_loop_lag: duration(
       '200ms',
-      'While the event loop lags by more than this, new requests are refused with 503; 0s: never.',
+      'While the event loop lags by more than this, new requests are refused with 503: all at first, then as many as keep the lag at half of it, until it keeps up; 0s: never.',
       {
         zero: true,
       },

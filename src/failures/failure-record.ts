@@ -66,13 +66,33 @@ const NUMBERS = ['at', 'waitedMs', 'tookMs', 'retries', 'code'] as const;
 /** A time beyond what a Date can hold would be no time. [ECMA-262, Time Values] */
 const NUMBER_MAX = 8_640_000_000_000_000;
 
-/** The record with its texts cut and well-formed, and times as whole milliseconds. */
+/** The record with its texts cut and well-formed, and times as whole milliseconds. Each refused message has one. */
 export function bounded(record: FailureRecord): FailureRecord {
-  const made: Record<string, unknown> = { ...record };
-  for (const [name, max] of Object.entries(TEXTS))
-    made[name] = record[name as keyof typeof TEXTS].slice(0, max).toWellFormed();
-  for (const name of NUMBERS) made[name] = Math.round(record[name]);
-  return made as FailureRecord;
+  return {
+    ref: cut(record.ref, TEXTS.ref),
+    what: record.what,
+    uid: cut(record.uid, TEXTS.uid),
+    remoteIp: cut(record.remoteIp, TEXTS.remoteIp),
+    route: cut(record.route, TEXTS.route),
+    rule: cut(record.rule, TEXTS.rule),
+    backend: cut(record.backend, TEXTS.backend),
+    address: cut(record.address, TEXTS.address),
+    at: Math.round(record.at),
+    waitedMs: Math.round(record.waitedMs),
+    tookMs: Math.round(record.tookMs),
+    retries: Math.round(record.retries),
+    code: Math.round(record.code),
+    reason: cut(record.reason, TEXTS.reason),
+    message: cut(record.message, TEXTS.message),
+    cause: cut(record.cause, TEXTS.cause),
+    by: record.by,
+  };
+}
+
+function cut(text: string, charsMax: number): string {
+  return text.length <= charsMax && text.isWellFormed()
+    ? text
+    : text.slice(0, charsMax).toWellFormed();
 }
 
 /** A record that another gateway has sent, or a line of its log. null: it is none. */

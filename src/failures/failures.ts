@@ -44,7 +44,7 @@ export class Failures {
   }
 
   add(record: FailureRecord): void {
-    const sid = parseRef(record.ref)?.sid ?? record.ref;
+    const sid = sidOf(record.ref);
     const isOrdinary = record.what === 'session' && ORDINARY.has(record.reason);
     const queue = isOrdinary ? this.#ordinary : this.#others;
     const remoteIp = shownAddress(record.remoteIp, this.#clientIp);
@@ -83,6 +83,12 @@ export class Failures {
     own.splice(own.indexOf(kept), 1);
     if (own.length === 0) this.#bySid.delete(kept.sid);
   }
+}
+
+/** Of a ref that was made here, and is not checked again. */
+function sidOf(ref: string): string {
+  const end = ref.lastIndexOf('-');
+  return end > ref.lastIndexOf('.') ? ref.slice(0, end) : ref;
 }
 
 /** Records in the order in which they came. Any of them can be taken out at once. */

@@ -185,6 +185,7 @@ export class MessageReport {
     // Lines about one limit must not hide another; theirs is nothing that a client has said.
     const limit = OF_LIMITS.has(why.reason) ? detail : '';
     const left = this.#throttle.allow(`${backendOrdinal} refused ${why.reason} ${limit}`);
+    if (left === null && !this.#isDebug) return;
     const level = left === null ? 'debug' : isLoud ? 'warn' : 'info';
     this.#log[level](
       {

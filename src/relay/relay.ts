@@ -81,10 +81,10 @@ export class Relay implements MessageSink {
   receive(session: Session, message: Message): void {
     const { admission, report, shedding, wheel } = this.parts;
     const now = wheel.now();
-    const { refusal } = shedding;
+    const shed = shedding.refuseNext();
     // Whoever could bring no newer token would have to leave, and come again.
-    const isShed = refusal !== null && !this.#isRefresh(message);
-    const target = isShed ? refusal : this.target(session, message.route, now);
+    const isShed = shed !== null && !this.#isRefresh(message);
+    const target = isShed ? shed : this.target(session, message.route, now);
     if (isFailure(target)) {
       if (target === RESERVED && this.#isRefresh(message))
         this.#refreshToken(this.refresh!, session, message);

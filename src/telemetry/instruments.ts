@@ -229,7 +229,7 @@ export const INSTRUMENTS = {
   pith_internal_errors_total: counter('Faults of the gateway itself that it survived.'),
   pith_log_lines_dropped_total: counter('Log lines dropped because stdout was not read.'),
   pith_overload_state: gauge(
-    '1 while new requests are refused because the event loop lags by more than limits.event_loop_lag.',
+    '1 while new requests, or a share of them, are refused because the event loop lagged by more than limits.event_loop_lag.',
   ),
   pith_newcomers_elsewhere: gauge(
     '1 while the gateway is not ready because new clients should go to others, by reason.',

@@ -42,7 +42,7 @@ export function makeGauges(parts: GaugesParts): void {
   const { retries } = relay;
   metrics.watch('pith_retries_total', ['sent_again'], () => retries.sentAgain);
   metrics.watch('pith_retries_total', ['no_budget'], () => retries.noBudget);
-  metrics.watch('pith_overload_state', [], () => (shedding.refusal === null ? 0 : 1));
+  metrics.watch('pith_overload_state', [], () => (shedding.share === 0 ? 0 : 1));
   metrics.watch('pith_sessions', [], () => registry.size);
   watchStates(metrics, registry);
   metrics.watch('pith_drain_remaining', [], () => (isDraining() ? registry.size : 0));

@@ -1,5 +1,5 @@
 /**
- * Where a message's CPU goes: `node test/bench/profile.ts link-ws nats-ws link-tcp link-ws-10 reply push`, some of them or all.
+ * Where a message's CPU goes: `node test/bench/profile.ts link-ws nats-ws link-tcp link-ws-10 reply push refused`, some of them or all.
  *
  * V8's sampling profiler, by its own time of each function. What the kernel does for a system call is the time of the
  * native function that calls it: `writeBuffer` and `writev` are writes to sockets, `(program)` are reads and epoll.
@@ -26,6 +26,7 @@ const LOADS: Readonly<Record<string, readonly string[]>> = {
   'link-tcp': [...ONE, '-tcp'],
   'nats-ws': ONE,
   reply: ONE,
+  refused: [...ONE, '-route', 'nowhere.at.all'],
   'link-ws-10': ['-conns', '200', '-inflight', '10'],
   push: [...ONE, ...PUSH],
 };

@@ -7,8 +7,9 @@ import { keptLog } from '../../support/report.ts';
 import { HEARTBEAT, request } from '../session/support.ts';
 import { FakeLag, setUp } from './support.ts';
 
-/** Half a second is how often it looks. */
+/** Half a second is how often it looks, and half of that while it refuses. */
 const LOOK_MS = 500;
+const SHEDDING_LOOK_MS = 250;
 
 function shed(limitMs = 200) {
   const clock = new ManualClock(5_000);
@@ -16,13 +17,16 @@ function shed(limitMs = 200) {
   const lag = new FakeLag();
   const shedding = new Shedding({ clock, log, lag }, limitMs);
   shedding.start();
-  /** What one look sees. */
+  /** What one look sees. True: it refuses from then on. */
   const see = (...samples: number[]): boolean => {
     lag.samples = samples;
-    clock.advance(LOOK_MS);
-    return shedding.refusal !== null;
+    clock.advance(shedding.share === 0 ? LOOK_MS : SHEDDING_LOOK_MS);
+    return shedding.share > 0;
   };
-  return { clock, lines, lag, shedding, see };
+  /** How many of so many requests are refused. */
+  const refusedOf = (count: number): number =>
+    Array.from({ length: count }, () => shedding.refuseNext()).filter((why) => why !== null).length;
+  return { clock, lines, lag, shedding, see, refusedOf };
 }
 
 const CALM = Array.from({ length: 25 }, () => 1);
@@ -50,7 +54,7 @@ describe('it begins', () => {
     expect(lag.samples).toEqual([400]);
     lag.samples.push(450, 500);
     clock.advance(LOOK_MS);
-    expect(shedding.refusal).toMatchObject({
+    expect(shedding.refuseNext()).toMatchObject({
       code: 503,
       reason: 'OVERLOADED',
       message: 'this gateway has too much to do; try again',
@@ -67,18 +71,64 @@ describe('it begins', () => {
     clock.advance(LOOK_MS);
     shedding.start();
     clock.advance(LOOK_MS);
-    expect(shedding.refusal).toBe(null);
+    expect(shedding.refuseNext()).toBe(null);
+  });
+});
+
+describe('how much is refused', () => {
+  test('all at first, then less and less, down to none after two seconds without lag', () => {
+    const { see, refusedOf } = shed();
+    see(300, 300, 300);
+    expect(refusedOf(1_000)).toBe(1_000);
+    const refused: number[] = [];
+    for (let i = 0; i < 8; i++) {
+      see(0, 0, 0);
+      refused.push(refusedOf(1_000));
+    }
+    expect(refused).toEqual([875, 750, 625, 500, 375, 250, 125, 0]);
+  });
+
+  test('those that are refused are spread evenly', () => {
+    const { see, shedding } = shed();
+    see(300, 300, 300);
+    for (let i = 0; i < 6; i++) see(0, 0, 0);
+    const refused = Array.from({ length: 12 }, () => shedding.refuseNext() !== null);
+    expect(refused.map(Number).join('')).toBe('000100010001');
+  });
+
+  test('the same while half of the samples are at half of the limit', () => {
+    const { see, refusedOf } = shed();
+    see(300, 300, 300);
+    for (let i = 0; i < 4; i++) see(0, 0, 0);
+    for (let i = 0; i < 10; i++) see(90, 100, 3_000);
+    expect(refusedOf(1_000)).toBe(500);
+  });
+
+  test('more the more it lags above that, and never more than all', () => {
+    const { see, refusedOf } = shed();
+    see(300, 300, 300);
+    for (let i = 0; i < 6; i++) see(0, 0, 0);
+    expect(refusedOf(1_000)).toBe(250);
+    see(200, 200, 200);
+    expect(refusedOf(1_000)).toBe(375);
+    see(300, 300, 300);
+    expect(refusedOf(1_000)).toBe(625);
+    see(5_000, 5_000, 5_000);
+    expect(refusedOf(1_000)).toBe(1_000);
+    see(0, 0, 0);
+    expect(refusedOf(1_000)).toBe(875);
   });
 });
 
 describe('it ends', () => {
-  test('once half of the samples are below half of the limit', () => {
-    const { see } = shed();
+  test('and all are taken until every sample is over the limit again', () => {
+    const { see, refusedOf } = shed();
     see(300, 300, 300);
-    expect(see(1, 150, 150)).toBe(true);
-    expect(see(99, 100, 101)).toBe(true);
-    expect(see(98, 99, 150)).toBe(false);
-    expect(see(150, 150, 150)).toBe(false);
+    for (let i = 0; i < 8; i++) see(...CALM);
+    expect(see(...CALM)).toBe(false);
+    expect(see(150, 190, 200)).toBe(false);
+    expect(refusedOf(100)).toBe(0);
+    expect(see(201, 300, 300)).toBe(true);
   });
 
   test('with a line of the log each time, and no more', () => {
@@ -93,14 +143,15 @@ describe('it ends', () => {
       lagMs: 250,
       why: 'the event loop lags by 250 ms, and limits.event_loop_lag is 200 ms',
     });
-    expect(lines[1]).toMatchObject({ lastedMs: 5_000 });
+    // Nine looks at 300 ms of lag, and nine until nothing is left of it.
+    expect(lines[1]).toMatchObject({ lastedMs: 4_500 });
   });
 
   test('when the limit is taken away, and begins by another one', () => {
     const { clock, shedding, see } = shed();
     see(300, 300, 300);
     shedding.setLimit(0);
-    expect(shedding.refusal).toBe(null);
+    expect(shedding.refuseNext()).toBe(null);
     expect(clock.timerCount).toBe(0);
     shedding.setLimit(1_000);
     expect(see(900, 900, 900)).toBe(false);
@@ -112,7 +163,7 @@ describe('it ends', () => {
     see(300, 300, 300);
     shedding.stop();
     shedding.setLimit(100);
-    expect([shedding.refusal, clock.timerCount]).toEqual([null, 0]);
+    expect([shedding.refuseNext(), clock.timerCount]).toEqual([null, 0]);
   });
 });
 
@@ -138,8 +189,10 @@ test('new requests are answered 503; heartbeats, what is in flight and pushes ar
     '#1 answer',
   ]);
   expect(connection.types).toEqual([4, 3, 4]);
-  lag.samples = CALM;
-  clock.advance(LOOK_MS);
+  for (let i = 0; i < 9; i++) {
+    lag.samples = CALM;
+    clock.advance(SHEDDING_LOOK_MS);
+  }
   session.onBytes(request(3, 'keep.a'));
   expect([backend.calls.length, relay.inFlight]).toEqual([1, 1]);
 });
