@@ -22,9 +22,9 @@ import {
   type Connection,
   type ConnectionHandler,
   type Peer,
-  type SocketFault,
   type TransportName,
 } from './transport.ts';
+import { faultOf, type OnData, takeOver } from './ws-internals.ts';
 
 /** Unsent pongs after which the connection is closed: many pings in one read, or from a client that reads no pongs. */
 const PONGS_UNSENT_MAX = 60;
@@ -51,6 +51,8 @@ export class WebSocketConnection implements Connection {
   #handler: ConnectionHandler | null = null;
   #failed: Error | null = null;
   #pongsUnsent = 0;
+  /** Pings that one read has brought are answered in one write. */
+  #isCorked = false;
   #onPongSent: (() => void) | null = null;
   #closing = false;
   #isRaw = false;
@@ -140,6 +142,11 @@ export class WebSocketConnection implements Connection {
     try {
       this.#readFrames(chunk);
     } finally {
+      if (this.#isCorked) {
+        this.#isCorked = false;
+        this.#socket.uncork();
+        this.#outflow.wrote();
+      }
       if (isFirst) this.#wheel.endMoment();
     }
   }
@@ -175,7 +182,9 @@ export class WebSocketConnection implements Connection {
     }
     const part = chunk.subarray(at, end);
     if (frames.isControl) {
-      this.#giveWs(part);
+      const isWhole = !isWithinControl && !frames.isWithinControl;
+      // A flood of pings is answered no more; of those that are left, `ws` needs only the close frame.
+      if (!this.#closing || !isWhole || frames.sawClose) this.#giveWs(part);
       this.#isOver ||= frames.sawClose;
     } else if (this.#closing) {
       return end;
@@ -222,6 +231,10 @@ export class WebSocketConnection implements Connection {
     this.#handler!.onPong?.(false);
     if (!this.#isOpen) return;
     this.#pongsUnsent++;
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      this.#socket.cork();
+    }
     this.#ws.pong(data, false, (this.#onPongSent ??= () => this.#pongSent()));
     this.#outflow.wrote();
   }
@@ -320,23 +333,7 @@ export class WebSocketConnection implements Connection {
   }
 }
 
-type OnData = (this: Socket, chunk: Buffer) => void;
 type OnError = (error: Error) => void;
-
-/** Takes from `ws` the listener by which it reads from the socket: it is called only with what it is to read. */
-function takeOver(socket: Socket): OnData {
-  const [wsRead, ...others] = socket.listeners('data') as OnData[];
-  if (wsRead === undefined || others.length > 0)
-    throw new Error('ws does not read from its socket by one listener for data');
-  socket.off('data', wsRead);
-  return wsRead;
-}
-
-/** The client's fault, by the code of `ws`; null: not its fault, the socket failed. */
-function faultOf(code: string): SocketFault | null {
-  if (!code.startsWith('WS_ERR_')) return null;
-  return code.startsWith('WS_ERR_UNSUPPORTED_') ? 'packet_too_long' : 'malformed';
-}
 
 /** A close frame carries at most 123 bytes of UTF-8. [RFC 6455 section 5.5] */
 function closeText(reason: string): string {

@@ -186,7 +186,6 @@ export class Gateway implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#probing = false;
-    this.#inside?.destroy();
     this.#agent.destroy();
     if (this.exit === null) {
       this.#child.kill('SIGCONT');
@@ -195,6 +194,7 @@ export class Gateway implements AsyncDisposable {
       await once(this.#child, 'exit');
       clearTimeout(late);
     }
+    this.#inside?.destroy();
     this.#file[Symbol.dispose]();
   }
 

@@ -52,6 +52,8 @@ function countResources(): Record<string, number> {
 const server = net.createServer((socket) => {
   socket.unref();
   socket.on('error', () => {});
+  // Whoever started this was ended from outside, or else it would have ended this process first.
+  socket.on('close', () => process.kill(process.pid, 'SIGKILL'));
   const answer = async (asked: Buffer): Promise<void> => {
     look();
     const turns = { turnCpuMs, turnMs, gcMs };
