@@ -174,6 +174,34 @@ describe('WebSocket pings and text', () => {
     expect((await raw.waitFor(/\{"code":(\d+)\}$/))[1]).toBe('200');
   });
 
+  test('sixty pings at once are answered, each in its turn, before what came behind them', async () => {
+    await using gateway = await listening('ws');
+    await using raw = await RawSocket.open(gateway.port, 'ws');
+    await raw.shakeHands('ws');
+    const names = Array.from({ length: 60 }, (_, i) => `p${i + 10}`);
+    const pings = names.map((name) => frame(OPCODE.PING, Buffer.from(name)));
+    const before = raw.received.length;
+    raw.send(Buffer.concat([...pings, frame(OPCODE.BINARY, ask(1, 'echo.a'))]));
+    await raw.waitFor(/"code":200\}$/);
+    const came = raw.received.slice(before);
+    expect(came.split('\x8a\x03').slice(1, 60)).toEqual(names.slice(0, 59));
+    expect(came).toMatch(/\x8a\x03p69[^]{1,20}\{"code":200\}$/);
+  });
+
+  test('more at once are a flood: what follows is not answered, but a close is', async () => {
+    await using gateway = await listening('ws');
+    await using raw = await RawSocket.open(gateway.port, 'ws');
+    await raw.shakeHands('ws');
+    const before = raw.received.length;
+    const pings = Array.from({ length: 500 }, () => frame(OPCODE.PING, Buffer.from('p')));
+    raw.send(Buffer.concat([...pings, frame(OPCODE.CLOSE, Buffer.from([3, 232]))]));
+    await raw.ended;
+    const came = raw.received.slice(before);
+    expect(came.match(/\x8a\x01p/g)).toHaveLength(60);
+    expect(came).toMatch(/\x8a\x01p\x88[^]{1,125}$/);
+    expect(gateway.count('pith_sessions_closed_total', 'ping_flood')).toBe(1);
+  });
+
   test('a WebSocket connection sends pings, and reports pings and pongs; TCP has neither', async () => {
     const wheel = new TimerWheel(systemClock);
     const log = makeLog({ clock: systemClock, level: 'error', format: 'json', write() {} });
