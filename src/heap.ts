@@ -8,8 +8,13 @@ import { runInNewContext } from 'node:vm';
 
 import type { Clock } from './clock.ts';
 
-/** How often it is looked at whether anything happens. */
+/** How often it is looked at whether anything happens, in milliseconds. */
 export const LOOK_MS = 30_000;
+/**
+ * The same until the first collection, which is made however little there is: V8 keeps what the start has left, 2 to 4 MB,
+ * until it collects for another reason, and a gateway without clients gives it none.
+ */
+export const FIRST_LOOK_MS = 2_000;
 /** Of one processor's time, up to which hardly anything does. */
 export const QUIET_SHARE = 0.05;
 /** What a new space may have without being worth a collection, in bytes. */
@@ -68,7 +73,7 @@ export const systemNewSpace: NewSpace = {
 };
 
 /**
- * Gives back what a load has left in the new space, once hardly anything happens any more.
+ * Gives back what the start, and later a load, has left in the new space, once hardly anything happens any more.
  *
  * @param cpu Processor time of the process so far, in microseconds.
  */
@@ -82,12 +87,18 @@ export function shrinkWhenQuiet(
     return user + system;
   };
   let before = spent();
+  let isFirst = true;
+  let ms = FIRST_LOOK_MS;
   const look = (): void => {
     const now = spent();
-    const isQuiet = now - before < QUIET_SHARE * LOOK_MS * 1_000;
+    const isQuiet = now - before < QUIET_SHARE * ms * 1_000;
     before = now;
-    if (isQuiet && space.size() > NEW_SPACE_KEPT) space.collect();
-    clock.setTimer(LOOK_MS, look);
+    if (isQuiet && (isFirst || space.size() > NEW_SPACE_KEPT)) {
+      space.collect();
+      isFirst = false;
+      ms = LOOK_MS;
+    }
+    clock.setTimer(ms, look);
   };
-  clock.setTimer(LOOK_MS, look);
+  clock.setTimer(ms, look);
 }

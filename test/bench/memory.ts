@@ -11,14 +11,16 @@ import { execFileSync } from 'node:child_process';
 import { startNats } from '../support/nats.ts';
 import { RawSocket } from '../support/raw.ts';
 import { Authority, SecretFolder } from '../support/tls.ts';
-import { cpuNs, Crowd, load, median, ROOT, row, Server, wait } from './served.ts';
+import { cpuNs, Crowd, load, median, type Program, ROOT, row, Server, wait } from './served.ts';
 
 const AIMS = { restMib: 85, sessionKb: 10, startMs: 300, reloadMs: 50, heartbeatUs: 2 };
 const ROUNDS = 5;
 /** Of starts. */
 const STARTS = 11;
-/** From `listening` until memory is looked at. */
+/** From `listening` until clients come, and memory is looked at before that. */
 const REST_MS = 4_000;
+/** From `listening` until a gateway rests: V8 has given back by then what the start has left. */
+const RESTED_MS = 15_000;
 /** Of the sessions. */
 const HEARTBEAT_MS = 30_000;
 /** From the last one that has joined until memory is looked at: the gateway has seen that it is quiet. */
@@ -54,42 +56,61 @@ const PLAIN = 'listen: [{ url: "ws://127.0.0.1:0" }]\n';
 async function atRest(): Promise<void> {
   await using nats = await startNats();
   const routes = 'routes: [{ match: "area.>", backend: far }]\n';
-  for (const [name, backend] of [
+  const kinds = [
     ['a fixed reply', REPLY],
     ['a Link', LINK],
     ['HTTP', `backends: { far: { http: "http://127.0.0.1:1" } }\n${routes}`],
     ['NATS', `bus: "nats://127.0.0.1:${nats.port}"\nbackends: { far: { nats: {} } }\n${routes}`],
-  ] as const)
-    for (const program of ['source', 'packed'] as const) {
-      const ready: number[] = [];
-      const cpu: number[] = [];
-      const served: number[] = [];
-      const rest: number[] = [];
-      for (let i = 0; i < STARTS; i++) {
-        const begun = performance.now();
-        await using server = await Server.start(program, BASE + PLAIN + backend);
-        await using client = await RawSocket.open(server.port, 'ws');
-        await client.shakeHands('ws');
-        served.push(performance.now() - begun);
-        ready.push(server.readyMs);
-        cpu.push(server.readyCpuMs);
-        if (i >= ROUNDS) continue;
-        await wait(REST_MS);
-        rest.push(server.resident);
-      }
-      const isAimed = program === 'packed';
-      const what = `${program}, with ${name}`;
-      row(
-        `resident at rest: ${what}`,
-        `${median(rest).toFixed(1)} MiB`,
-        isAimed ? `≤ ${AIMS.restMib} MiB` : '',
-      );
-      row(
-        `ready after start: ${what}`,
-        `${median(ready).toFixed(0)} ms`,
-        `${isAimed ? `< ${AIMS.startMs} ms; ` : ''}CPU ${median(cpu).toFixed(0)} ms, first client served after ${median(served).toFixed(0)} ms`,
-      );
+  ] as const;
+  for (const program of ['source', 'packed'] as const) {
+    for (const [name, backend] of kinds) await starts(program, name, BASE + PLAIN + backend);
+    await rests(program, kinds);
+  }
+}
+
+async function starts(program: Program, name: string, yaml: string): Promise<void> {
+  const ready: number[] = [];
+  const cpu: number[] = [];
+  const served: number[] = [];
+  for (let i = 0; i < STARTS; i++) {
+    const begun = performance.now();
+    await using server = await Server.start(program, yaml);
+    await using client = await RawSocket.open(server.port, 'ws');
+    await client.shakeHands('ws');
+    served.push(performance.now() - begun);
+    ready.push(server.readyMs);
+    cpu.push(server.readyCpuMs);
+  }
+  row(
+    `ready after start: ${program}, with ${name}`,
+    `${median(ready).toFixed(0)} ms`,
+    `${program === 'packed' ? `< ${AIMS.startMs} ms; ` : ''}CPU ${median(cpu).toFixed(0)} ms, first client served after ${median(served).toFixed(0)} ms`,
+  );
+}
+
+/** All of them rest at once, each with one client. */
+async function rests(
+  program: Program,
+  kinds: readonly (readonly [string, string])[],
+): Promise<void> {
+  await using living = new AsyncDisposableStack();
+  const servers = kinds.map((): Server[] => []);
+  for (let i = 0; i < ROUNDS; i++)
+    for (const [at, [, backend]] of kinds.entries()) {
+      // So that those on NATS do not hear each other.
+      const alone = `nats: { prefix: rest${i} }\n`;
+      const server = living.use(await Server.start(program, BASE + alone + PLAIN + backend));
+      const client = living.use(await RawSocket.open(server.port, 'ws'));
+      await client.shakeHands('ws');
+      servers[at]!.push(server);
     }
+  await wait(RESTED_MS);
+  for (const [at, [name]] of kinds.entries())
+    row(
+      `resident at rest: ${program}, with ${name}`,
+      `${median(servers[at]!.map(({ resident }) => resident)).toFixed(1)} MiB`,
+      program === 'packed' ? `≤ ${AIMS.restMib} MiB` : '',
+    );
 }
 
 async function idle(): Promise<void> {

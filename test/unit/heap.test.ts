@@ -7,8 +7,11 @@ import { ROOT } from '../support/serve.ts';
 
 const MIB = 1024 * 1024;
 
-/** How often it has been collected, after each 30 s in which so much processor time was spent. */
-function collections(sizeMib: number, ...spentMs: readonly number[]): number[] {
+/**
+ * How often it has been collected after the first two seconds, and after each 30 s that follow, in which so much processor
+ * time was spent.
+ */
+function collections(sizeMib: number, firstMs: number, ...spentMs: readonly number[]): number[] {
   const clock = new ManualClock();
   let spent = 5_000_000;
   let count = 0;
@@ -18,19 +21,24 @@ function collections(sizeMib: number, ...spentMs: readonly number[]): number[] {
     collect: () => void count++,
   };
   shrinkWhenQuiet(clock, () => ({ user: 1_000_000, system: spent }), space);
-  return spentMs.map((ms) => {
+  return [firstMs, ...spentMs].map((ms, i) => {
     spent += ms * 1_000;
-    clock.advance(30_000);
+    clock.advance(i === 0 ? 2_000 : 30_000);
     return count;
   });
 }
 
 test('a large new space is collected when hardly anything happens', () => {
-  expect(collections(32, 1_600, 1_400, 1_600)).toEqual([0, 1, 1]);
+  expect(collections(32, 90, 1_600, 1_400, 1_600)).toEqual([1, 1, 2, 2]);
 });
 
-test('a small one is not', () => {
-  expect(collections(8, 0, 0)).toEqual([0, 0]);
+test('a small one is not, but for what the start has left', () => {
+  expect(collections(8, 90, 0, 0)).toEqual([1, 1, 1]);
+});
+
+test('what the start has left waits for the first two seconds in which hardly anything happens', () => {
+  // All of the 30 s at their beginning, so that two seconds of them are busy and the next two quiet.
+  expect(collections(8, 110, 4_000)).toEqual([0, 1]);
 });
 
 test('it grows up to 16 MiB, and again once it has become smaller', () => {
