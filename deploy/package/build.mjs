@@ -19,7 +19,7 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { BUNDLED, bundledPackages } from './bundled.mjs';
+import { BUNDLED, licensesOfBundled } from './bundled.mjs';
 
 const ROOT = resolve(fileURLToPath(new URL('../..', import.meta.url)));
 const DIST = join(ROOT, 'dist');
@@ -103,24 +103,48 @@ async function bundle(main) {
     comments: { legal: true, jsdoc: false, annotation: false },
   });
   await build.close();
-  writeFileSync(join(DIST, 'program/LICENSES'), licensesOfBundled());
+  for (const { fileName, code } of output)
+    writeFileSync(join(DIST, fileName), asciiOnly(takingBuiltins(code)));
+  writeFileSync(join(DIST, 'program/LICENSES'), licensesOfBundled(dirname(dirname(TSC))));
   const [entry] = output;
   const lost = /new URL\("(?!\.\.\/package\.json")[^"]+", import\.meta\.url\)/.exec(entry.code);
   if (lost !== null) throw new Error(`dist/main.js would not find its file: ${lost[0]}`);
 }
 
-function isBundled(id) {
-  return BUNDLED.some((name) => id === name || id.startsWith(`${name}/`));
+/**
+ * Takes from the modules of Node what is used of them. An `import` reads every export of such a module, also those that
+ * Node makes when they are first read: WebCrypto, streams for the web, the differences that an assertion prints.
+ */
+function takingBuiltins(code) {
+  const [head] = /^(?:(?:#!|\/\/|import ).*\n)*/.exec(code);
+  const taken = head.replace(
+    /^import (?:(\w+)(?:, )?)?(\{.*\})? ?from "(node:[^"]+)";$/gm,
+    (_, whole, some, name) =>
+      [whole, some?.replaceAll(' as ', ': ')]
+        .filter((target) => target !== undefined)
+        .map((target) => `const ${target} = process.getBuiltinModule("${name}");`)
+        .join(' '),
+  );
+  const left = /^import .* from "node:.*/m.exec(taken);
+  if (left !== null) throw new Error(`an import that was not understood: ${left[0]}`);
+  return taken + code.slice(head.length);
 }
 
-function licensesOfBundled() {
-  const modules = dirname(dirname(TSC));
-  return bundledPackages()
-    .map(({ name, version, license }) => {
-      const text = readFileSync(join(modules, name, 'LICENSE'), 'utf8').trim();
-      return `${name} ${version} (${license})\n\n${text}\n`;
-    })
-    .join('\n---\n\n');
+/**
+ * V8 keeps a file with one letter beyond Latin-1 at two bytes for each. What is not ASCII stands in strings and regular
+ * expressions, which read an escape as the letter; String.raw does not, and none may follow a backslash.
+ */
+function asciiOnly(code) {
+  const unlike = /\bString\.raw\b|\\[^\x00-\x7f]/.exec(code);
+  if (unlike !== null) throw new Error(`an escape would not be read as its letter: ${unlike[0]}`);
+  return code.replace(
+    /[^\x00-\x7f]/g,
+    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+function isBundled(id) {
+  return BUNDLED.some((name) => id === name || id.startsWith(`${name}/`));
 }
 
 function compile(project, to) {

@@ -25,14 +25,15 @@ export function sbomOf(folder) {
   const listed = new Set(sbom.components.map(({ purl }) => purl));
   for (const { name, version, license } of bundledPackages()) {
     // Another package may need it in node_modules.
-    if (listed.has(`pkg:npm/${name}@${version}`)) continue;
+    const purl = `pkg:npm/${name.replace('@', '%40')}@${version}`;
+    if (listed.has(purl)) continue;
     sbom.components.push({
       'bom-ref': `${name}@${version}`,
       type: 'library',
       name,
       version,
-      purl: `pkg:npm/${name}@${version}`,
-      licenses: [{ license: { id: license } }],
+      purl,
+      licenses: [/\s/.test(license) ? { expression: license } : { license: { id: license } }],
     });
   }
   const version = process.versions.node;

@@ -197,6 +197,39 @@ routes: [{ match: "own.>", backend: own, method: /t.S/One }, { match: ">", backe
   });
 });
 
+test('what is part of the program is in no package that it loads, and its licenses are beside it', () => {
+  const folder = packed.pith('dist');
+  const { dependencies } = readPackage(packed.pith());
+  const licenses = readFileSync(join(folder, 'program/LICENSES'), 'utf8');
+  const programs = readdirSync(join(folder, 'program')).filter((name) => name.endsWith('.js'));
+  const texts = programs.map((name) => readFileSync(join(folder, 'program', name), 'utf8'));
+  for (const name of ['@bufbuild/protobuf', 'yaml', 'zod']) {
+    expect(Object.keys(dependencies!)).not.toContain(name);
+    const loads = new RegExp(`(from|import|require)[ (]*["']${name}\\b`);
+    expect([name, texts.filter((text) => loads.test(text))]).toEqual([name, []]);
+    expect(licenses).toMatch(new RegExp(`^${name} \\d+\\.\\d+\\.\\d+: `, 'm'));
+  }
+  expect(texts.filter((text) => /["']pino["']/.test(text)).length).toBeGreaterThan(0);
+  for (const owner of [
+    '2021-2026 Buf Technologies',
+    '2008 Google',
+    'Eemeli Aro',
+    'Colin McDonnell',
+  ])
+    expect(licenses).toContain(owner);
+  for (const terms of ['Apache License', 'Neither the name of Google', 'END OF TERMS'])
+    expect(licenses).toContain(terms);
+});
+
+test('the program is ASCII, of which V8 keeps a letter in one byte', () => {
+  const names = readdirSync(packed.pith('dist/program')).map((name) => `program/${name}`);
+  const texts = ['main.js', ...names.filter((name) => name.endsWith('.js'))].map((name) =>
+    readFileSync(packed.pith('dist', name), 'utf8'),
+  );
+  expect(texts.filter((text) => /[^\x00-\x7f]/.test(text)).length).toBe(0);
+  expect(texts.some((text) => text.includes('\\u2026'))).toBe(true);
+});
+
 test('a start loads what its configuration uses, in few files', async () => {
   using file = configFile(`
 listen: [{ url: "ws://127.0.0.1:0" }]
@@ -222,6 +255,10 @@ routes: [{ match: ">", backend: echo }]
   for (const name of ['zod', 'yaml', '@grpc/grpc-js', 'undici', '@nats-io/nats-core', 'jose'])
     expect(packages).not.toContain(name);
   expect(packages).toContain('pino');
+  // Exports that a module of Node makes when they are first read.
+  for (const name of ['internal/crypto/webcrypto', 'internal/util/diff', 'http2'])
+    expect(modules).not.toContain(name);
+  expect(modules).toContain('crypto');
   // Of 600 modules.
   const own = files.filter((one) => one.includes('/pith/dist/'));
   expect(own.length).toBeGreaterThan(10);
