@@ -57,7 +57,7 @@ async function serveAlone(
   options: ServeOptions & Logging,
 ): Promise<void> {
   const { signals, supervision, log } = options;
-  const watched = makeWatched(read.watchedFiles, options);
+  const watched = makeWatched(read, options);
   const gateway = await makeGateway(config, options, { readConfig: watched.readConfig });
   obeySignals(signals, gateway, log);
   exitAfter(gateway, options);
@@ -73,16 +73,17 @@ async function serveAlone(
 
 /** Reads the configuration again, and knows which files to watch for that. */
 function makeWatched(
-  first: readonly string[],
+  first: Pick<ReadWell, 'watchedFiles' | 'written'>,
   { config, log }: Pick<ServeOptions & Logging, 'config' | 'log'>,
 ): { readonly files: () => readonly string[]; readonly readConfig: ReadConfig } {
-  let watchedFiles = first;
+  let { watchedFiles, written: known } = first;
   const own = [config.file, config.live].filter((file) => file !== '');
   return {
     files: () => [...own, ...watchedFiles],
     readConfig: async () => {
-      const again = await readAgain(config, { env: process.env, folder: process.cwd() }, log);
-      if ('config' in again) ({ watchedFiles } = again);
+      const io = { env: process.env, folder: process.cwd() };
+      const again = await readAgain({ ...config, known }, io, log);
+      if ('config' in again) ({ watchedFiles, written: known } = again);
       return again;
     },
   };
@@ -139,12 +140,12 @@ async function serveByWorkers(
 ): Promise<void> {
   const { signals, supervision, log, sink, recentLines } = options;
   const { Parent } = await import('./workers/parent.ts');
-  const watched = makeWatched(read.watchedFiles, options);
+  const watched = makeWatched(read, options);
   const main = process.argv[1]!;
   const parent = new Parent({
     ...{ config, workers, clock: systemClock, random: systemRandom, log, recentLines },
     readConfig: watched.readConfig,
-    own: { choice: options.config, version: options.version },
+    own: { choice: { ...options.config, known: read.written }, version: options.version },
     fork: () => fork(main, [WORKER], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
     complain,
     exits: EXIT,

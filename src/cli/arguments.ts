@@ -17,6 +17,8 @@ export type ConfigChoice = {
   readonly isNamed: boolean;
   /** A second file, whose keys win, and which may hold only what a reload applies; '': none. */
   readonly live: string;
+  /** Those of the two that have been read, and had something in them: to find them gone or empty is a fault. Absent: none. */
+  readonly known?: readonly string[];
   /** Values by path, from --set. */
   readonly settings: Readonly<Record<string, string>>;
 };

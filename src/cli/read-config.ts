@@ -25,6 +25,8 @@ export type ReadWell = {
   readonly watchedFiles: readonly string[];
   /** Nothing was configured: there is no file, no PITH_ variable and no --set. */
   readonly isEmpty: boolean;
+  /** Which of the two files there are, and have something in them. */
+  readonly written: readonly string[];
 };
 
 /** Or what is wrong, one line each. */
@@ -32,7 +34,7 @@ export type ReadConfig = ReadWell | { readonly problems: readonly string[] };
 
 /** Reads and checks. Never rejects. */
 export async function readConfig(choice: ConfigChoice, io: ConfigIo): Promise<ReadConfig> {
-  const { file, isNamed, settings, live } = choice;
+  const { file, isNamed, settings, live, known = [] } = choice;
   const warnings: string[] = [];
   let text = '';
   let liveText = '';
@@ -40,8 +42,9 @@ export async function readConfig(choice: ConfigChoice, io: ConfigIo): Promise<Re
     text = readFileSync(resolve(io.folder, file), 'utf8');
   } catch (error) {
     // Without a file the environment can be the whole configuration, as is common in containers.
-    const isOptional = !isNamed && (error as NodeJS.ErrnoException).code === 'ENOENT';
-    if (!isOptional) return { problems: [`${file}: cannot be read: ${fileErrorText(error)}`] };
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    if (!isMissing || isNamed || known.includes(file))
+      return { problems: [`${file}: cannot be read: ${fileErrorText(error)}`] };
     warnings.push(
       `there is no ${file} in ${io.folder}: PITH_ variables, --set and the defaults are the whole configuration`,
     );
@@ -51,6 +54,15 @@ export async function readConfig(choice: ConfigChoice, io: ConfigIo): Promise<Re
   } catch (error) {
     return { problems: [`${live}: cannot be read: ${fileErrorText(error)}`] };
   }
+  const written = [...(isBlank(text) ? [] : [file]), ...(isBlank(liveText) ? [] : [live])];
+  const emptied = known.find((one) => !written.includes(one));
+  // As after `>` into it, or on a full disk: nobody means that a gateway should forget its routes.
+  if (emptied !== undefined)
+    return {
+      problems: [
+        `${emptied}: is empty, and was not before; if it is meant to say nothing, write {}`,
+      ],
+    };
   const loaded = loadConfig({
     text,
     file,
@@ -71,7 +83,7 @@ export async function readConfig(choice: ConfigChoice, io: ConfigIo): Promise<Re
   warnings.push(...[...loaded.warnings, ...found.warnings.map(place)].map(formatProblem));
   const { file: blocks } = config.blocks;
   const watchedFiles = blocks === '' ? keyFiles : [...keyFiles, blocks];
-  return { config, warnings, watchedFiles, isEmpty };
+  return { config, warnings, watchedFiles, isEmpty, written };
 }
 
 /** The same for a gateway that runs: warnings go to its log. */
@@ -87,6 +99,10 @@ export async function readAgain(
 
 function hasSettings(env: ConfigIo['env']): boolean {
   return Object.entries(env).some(([name, value]) => /^PITH_/i.test(name) && value);
+}
+
+function isBlank(text: string): boolean {
+  return text.trim() === '';
 }
 
 /** The folder that relative paths in a file refer to. A pipe such as /dev/stdin has no folder of its own. */

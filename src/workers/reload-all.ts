@@ -19,6 +19,8 @@ export class ReloadOfAll {
   readonly #parts: Parts;
   readonly #children: () => readonly Child[];
   #running: Promise<unknown> = Promise.resolve();
+  /** Begins when the running one has ended: whoever asks meanwhile waits for the same. */
+  #next: Promise<ReloadOutcome> | null = null;
 
   constructor(parts: Parts, children: () => readonly Child[]) {
     this.config = parts.config;
@@ -28,11 +30,13 @@ export class ReloadOfAll {
 
   /** Reads the configuration again, for all workers or none. @param why For the log. Never rejects. */
   run(why: string): Promise<ReloadOutcome> {
-    const outcome = this.#running.then(() => this.#run(why));
-    this.#running = outcome.catch(() => {});
-    return outcome.catch((error: unknown) => ({
+    this.#next ??= this.inTurn(() => {
+      this.#next = null;
+      return this.#run(why);
+    }).catch((error: unknown) => ({
       ...{ changed: [], needsRestart: [], errors: [errorText(error)] },
     }));
+    return this.#next;
   }
 
   /** Other work that a reload is not to meet: in turn with them. */

@@ -8,7 +8,8 @@ import { TestClient } from '../support/client.ts';
 import { type Asked, echo, GrpcBackend } from '../support/grpc-backend.ts';
 import { HttpBackend } from '../support/http-backend.ts';
 import { IpcBackend, socketPath } from '../support/ipc-backend.ts';
-import { pith, serve, type Served } from '../support/serve.ts';
+import { start } from '../support/process.ts';
+import { configFile, MAIN, pith, serve, type Served } from '../support/serve.ts';
 import { Authority, SecretFolder } from '../support/tls.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -333,6 +334,56 @@ describe('what does not', () => {
     expect(await reload(served)).toEqual({ changed: ['backends.one'] });
     expect(await client.request('a.b')).toEqual({ from: 'three' });
     expect(await metric(served, 'pith_config_last_reload_successful')).toBe(1);
+  });
+});
+
+describe('a file without a word', () => {
+  const AT_HOME = `
+listen: [{ url: "tcp://127.0.0.1:0" }]
+health: { listen: 127.0.0.1:0 }
+control: { listen: 127.0.0.1:0 }
+admin: { listen: 127.0.0.1:0 }
+log: { format: json }
+`;
+
+  test('that need not be there at the start: gone or empty later, it takes nothing away', async () => {
+    const cwd = mkdtempSync(join(tmpdir(), 'pith-home-'));
+    const file = join(cwd, 'pith.yaml');
+    writeFileSync(file, AT_HOME + reply('one'));
+    const ready = /"clients":\["tcp:\/\/127\.0\.0\.1:(\d+)"\].*"listening"}/;
+    await using running = await start(process.execPath, [MAIN, 'serve'], { cwd, ready });
+    const [, port] = await running.waitFor(ready);
+    await using client = await TestClient.connect(Number(port), 'tcp');
+    const hup = async (line: RegExp): Promise<void> => {
+      running.kill('SIGHUP');
+      await running.waitFor(line);
+      expect(await client.request('a.b')).toEqual({ from: 'one' });
+    };
+    rmSync(file);
+    await hup(/"errors":\["pith\.yaml: cannot be read: no such file[^"]*"\]/);
+    writeFileSync(file, '\n');
+    await hup(
+      /"errors":\["pith\.yaml: is empty, and was not before; if it is meant to say nothing, write {}"\]/,
+    );
+    writeFileSync(file, AT_HOME + reply('one'));
+    await hup(/"changed":\[\],"msg":"configuration reloaded"/);
+    rmSync(cwd, { recursive: true });
+  });
+
+  test('--live that was emptied takes nothing away; {} does', async () => {
+    using live = configFile(`backends: { one: ${REPLY('live')} }\n`);
+    await using served = await serve(reply('main'), '--live', live.path);
+    await using client = await TestClient.connect(served.port);
+    writeFileSync(live.path, '');
+    expect(await reload(served)).toEqual({
+      errors: [
+        `${live.path}: is empty, and was not before; if it is meant to say nothing, write {}`,
+      ],
+    });
+    expect(await client.request('a.b')).toEqual({ from: 'live' });
+    writeFileSync(live.path, '{}\n');
+    expect(await reload(served)).toEqual({ changed: ['backends.one'] });
+    expect(await client.request('a.b')).toEqual({ from: 'main' });
   });
 });
 

@@ -90,6 +90,17 @@ describe('with two workers', () => {
     await closeAll(clients);
   });
 
+  test('Reload of many at once is one or a few, and all are answered', async () => {
+    await using served = await serveBy(2, nats, 'reload: { watch: false }\n');
+    const asked = Array.from({ length: 40 }, () => ask(served, 'Reload'));
+    for (const outcome of await Promise.all(asked))
+      expect(outcome).toEqual({ changed: [], needs_restart: [], errors: [] });
+    const lines = served.log().filter(({ msg }) => msg === 'configuration reloaded');
+    // Each worker writes one, for each time.
+    expect(lines.length).toBeLessThan(40);
+    expect(lines.length).toBeGreaterThanOrEqual(2);
+  });
+
   test('Profile is of the worker that it names', async () => {
     await using served = await serveBy(2, nats);
     const admin = ['--admin', `127.0.0.1:${served.adminPort}`];

@@ -8,7 +8,7 @@ import { type LogLine, unlessLagIsMeant } from './gateway.ts';
 import { run, type Running, start } from './process.ts';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const MAIN = join(ROOT, 'src/main.ts');
+export const MAIN = join(ROOT, 'src/main.ts');
 
 export type ConfigFile = Disposable & { readonly path: string };
 
