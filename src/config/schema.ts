@@ -210,7 +210,9 @@ const maintenanceSchema = z
       'Only these routes, as in `match`; empty: all, and handshakes are refused.',
       checkPattern,
     ),
-    allow_uids: texts('Uids that are served anyway.'),
+    allow_uids: texts('Uids that are served anyway.', (uid) =>
+      uid === '' ? 'expected a uid; an empty one would stand for all who are not bound' : undefined,
+    ),
     message: text('', 'Text of the answer; empty: the standard one.'),
     handshake_code: integer(503, 'Code that a refused handshake is answered, 400 to 599.', {
       min: 400,

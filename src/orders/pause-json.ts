@@ -22,6 +22,8 @@ export function faultInPause(pause: Pause): string {
     if (fault !== undefined) return `routes: ${fault}`;
   }
   if (allowUids.length > PAUSE_UIDS_MAX) return `allow_uids: more than ${PAUSE_UIDS_MAX}`;
+  if (allowUids.includes(''))
+    return 'allow_uids: an empty uid would stand for all who are not bound';
   if (message.length > PAUSE_MESSAGE_CHARS_MAX)
     return `message: longer than ${PAUSE_MESSAGE_CHARS_MAX} characters`;
   if (![message, ...allowUids].every((text) => text.isWellFormed()))

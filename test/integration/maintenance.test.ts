@@ -198,6 +198,11 @@ test.each([
   ],
   [{ on: true, routes: Array<string>(101).fill('a') }, 'routes: more than 100'],
   [{ on: true, allow_uids: Array<string>(1_001).fill('a') }, 'allow_uids: more than 1000'],
+  // Whoever is not bound has it; somebody's template may have found no name.
+  [
+    { on: true, allow_uids: ['ann', ''] },
+    'allow_uids: an empty uid would stand for all who are not bound',
+  ],
   [{ on: true, message: 'x'.repeat(513) }, 'message: longer than 512 characters'],
   [{ on: true, handshake_code: 200 }, 'handshake_code: expected 400 to 599'],
   [{ on: true, scope: 'gateway', handshake_code: 600 }, 'handshake_code: expected 400 to 599'],
