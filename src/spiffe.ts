@@ -18,6 +18,14 @@ export function spiffeIdOf(names: string): string {
   return uris.length === 1 && isSpiffeId(id) ? id : '';
 }
 
+/** Why a certificate with these names has no id, for people. */
+export function whyNoSpiffeId(names: string): string {
+  const [uri, ...more] = urisOf(names);
+  if (uri === undefined) return 'it has no URI name';
+  if (more.length > 0) return `it has ${1 + more.length} URI names, and an id is the only one`;
+  return `its URI name is not a valid id: ${uri}`;
+}
+
 /** True for an id, without a wildcard. */
 export function isSpiffeId(text: string): boolean {
   return text.length <= ID_CHARS_MAX && ID.test(text) && !/\/\.{1,2}(?:\/|$)/.test(text);

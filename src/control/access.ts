@@ -10,7 +10,7 @@ import type { Log } from '../telemetry/log.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Role } from './roles.ts';
-import { allowsSpiffeId, spiffeIdOf } from '../spiffe.ts';
+import { allowsSpiffeId, spiffeIdOf, whyNoSpiffeId } from '../spiffe.ts';
 
 /** Who calls a method, for the audit log. */
 export type Caller = {
@@ -54,6 +54,8 @@ type Known = { readonly digest: Buffer; readonly identity: Identity };
 
 /** Characters of a name that the log shows. */
 const NAME_CHARS_MAX = 256;
+/** Characters of a refusal, which may quote a certificate. */
+const WHY_CHARS_MAX = 400;
 
 /** Of one port. */
 export class Access {
@@ -106,8 +108,14 @@ export class Access {
     const id = certificate === null ? '' : spiffeIdOf(certificate.names);
     const rule = this.#spiffe.find(({ id: allowed }) => allowsSpiffeId(allowed, id));
     if (rule !== undefined) return { role: rule.role, name: id };
-    if (this.#spiffe.length > 0 && certificate !== null)
-      return `the certificate's SPIFFE id is not in ${this.#port}.spiffe: ${id === '' ? 'it has none' : id.slice(0, NAME_CHARS_MAX)}`;
+    if (this.#spiffe.length > 0 && certificate !== null) {
+      const key = `${this.#port}.spiffe`;
+      const why =
+        id === ''
+          ? `the certificate has no SPIFFE id for ${key}: ${whyNoSpiffeId(certificate.names)}`
+          : `the certificate's SPIFFE id is not in ${key}: ${id}`;
+      return why.slice(0, WHY_CHARS_MAX);
+    }
     const ways = [
       ...(this.#tokens.length > 0 ? ['a token, as authorization: Bearer <token>'] : []),
       ...(this.#spiffe.length > 0 ? [`a certificate with an id of ${this.#port}.spiffe`] : []),

@@ -299,11 +299,15 @@ admin: { listen: 127.0.0.1:0, ${keys}, ${rules}, token: ${WRITE} }`);
 
   test.each([
     ['without one', null, /this port needs a certificate with an id of control\.spiffe/],
-    ['without an id', authority.issue('bob'), /not in control\.spiffe: it has none/],
+    [
+      'without an id',
+      authority.issue('bob'),
+      /has no SPIFFE id for control\.spiffe: it has no URI name/,
+    ],
     [
       'with two ids',
       authority.issue('eve', 30, ['spiffe://game.example/ops/ann', 'spiffe://game.example/x']),
-      /it has none/,
+      /has no SPIFFE id for control\.spiffe: it has 2 URI names, and an id is the only one/,
     ],
     [
       'of the folder itself',
@@ -318,9 +322,23 @@ admin: { listen: 127.0.0.1:0, ${keys}, ${rules}, token: ${WRITE} }`);
     [
       'with a way up',
       authority.issue('eve', 30, ['spiffe://game.example/ops/../root']),
-      /it has none/,
+      /its URI name is not a valid id: spiffe:\/\/game\.example\/ops\/\.\.\/root/,
     ],
-    ['with the id as its subject', authority.issue('spiffe://game.example/ops/ann'), /it has none/],
+    [
+      'with a slash at its end',
+      authority.issue('eve', 30, ['spiffe://game.example/ops/ann/']),
+      /is not a valid id: spiffe:\/\/game\.example\/ops\/ann\//,
+    ],
+    [
+      'with its domain in capitals',
+      authority.issue('eve', 30, ['spiffe://Game.Example/ops/ann']),
+      /is not a valid id: spiffe:\/\/Game\.Example\/ops\/ann/,
+    ],
+    [
+      'with the id as its subject',
+      authority.issue('spiffe://game.example/ops/ann'),
+      /it has no URI name/,
+    ],
   ])('%s may not', async (_, pair, why) => {
     const flags = [...ca, ...proto, ...(pair === null ? [] : show('other', pair))];
     const called = await call(gateway, 'GetInfo', {}, flags);
