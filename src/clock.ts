@@ -8,11 +8,14 @@ export type Clock = {
   now(): number;
   /** Milliseconds since the Unix epoch; for people and for other machines. */
   wallNow(): number;
-  /** Calls `fn` once, `ms` from now. The timer alone does not keep the process alive. */
+  /** Calls `fn` once, `ms` from now, or after 24 days if that is sooner. The timer alone does not keep the process alive. */
   setTimer(ms: number, fn: () => void): CancelTimer;
   /** Calls `fn` in the next turn of the event loop, once what has come meanwhile is read; in the order of the calls. */
   soon(fn: () => void): void;
 };
+
+/** The longest that a timer can have in Node: 24.8 days. */
+const TIMER_MS_MAX = 0x7fffffff;
 
 export const systemClock: Clock = {
   now: () => performance.now(),
@@ -20,7 +23,8 @@ export const systemClock: Clock = {
   setTimer(ms, fn) {
     // Through setImmediate: after a stall of the process, what clients sent meanwhile is read before any of them
     // is considered late.
-    const timer = setTimeout(() => setImmediate(fn), ms);
+    // Node calls at once what is set for longer.
+    const timer = setTimeout(() => setImmediate(fn), Math.min(ms, TIMER_MS_MAX));
     timer.unref();
     return () => {
       clearTimeout(timer);
@@ -36,14 +40,12 @@ export const systemClock: Clock = {
  * for time would let the process end: a start that waits for NATS before anything listens, or the last part of a stop.
  */
 export function holdProcess(): () => void {
-  const timer = setInterval(() => {}, HOLD_MS);
+  // Any period would do.
+  const timer = setInterval(() => {}, TIMER_MS_MAX);
   return () => {
     clearInterval(timer);
   };
 }
-
-/** Any period would do; this is the longest that a timer can have. */
-const HOLD_MS = 0x7fffffff;
 
 /** Resolves in the next turn of the event loop. */
 export function nextTurn(clock: Clock): Promise<void> {

@@ -171,7 +171,7 @@ export function decodeTarget(reader: WireReader, convertBytesMax: number): Targe
   return target;
 }
 
-/** A push whose body or target cannot be converted, or whose cursor is none, has a `fault`. */
+/** A push whose body or target cannot be converted, whose cursor is none, or whose time is negative, has a `fault`. */
 export function decodePush(reader: WireReader, convertBytesMax: number): Push {
   const push: Push = {
     target: null,
@@ -187,7 +187,7 @@ export function decodePush(reader: WireReader, convertBytesMax: number): Push {
     else if (reader.field === 2) push.route = reader.string();
     else if (reader.field === 4) push.delivery = DELIVERIES[reader.uint()] ?? 'must';
     else if (reader.field === 5) push.latestKey = reader.string();
-    else if (reader.field === 6) push.expiresInMs = decodeDurationMs(reader.message());
+    else if (reader.field === 6) readExpiry(push, decodeSignedMs(reader.message()));
     else if (reader.field === 7) push.afterReply = reader.bool();
     else if (reader.field === 8) readPushCursorInto(push, reader.string());
     else if (reader.field === 9) push.keep = reader.bool();
@@ -201,6 +201,12 @@ export function decodePush(reader: WireReader, convertBytesMax: number): Push {
 function readTraceparent(push: Push, text: string): void {
   const traceparent = traceparentOf(text);
   if (traceparent !== undefined) push.traceparent = traceparent;
+}
+
+/** One that is over must not be read as 0, which means never. */
+function readExpiry(push: Push, ms: number): void {
+  if (ms < 0) push.fault = 'push.expires_in is negative';
+  else push.expiresInMs = ms;
 }
 
 function readPushCursorInto(push: Push, text: string): void {

@@ -18,6 +18,8 @@ import { type PlaygroundFacts, playgroundMessage } from './playground-message.ts
 export const CALL_MS_MAX = 300_000;
 /** The longest time after which a level ends by itself. */
 const LOG_LEVEL_MS_MAX = 86_400_000;
+/** The longest time that a drain may take, as of `drain.budget`. */
+const DRAIN_MS_MAX = 86_400_000;
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
@@ -137,6 +139,8 @@ export function gatewayMethods(own: OwnGateway, { one, many }: MakeMethods): Met
       explainedMessage(await own.explain(route, { sid: `${own.info().gateway}.0`, uid, data })),
     ),
     Drain: many('Drain', async function* ({ budgetMs, reason = '' }, call) {
+      if (budgetMs !== undefined && budgetMs > DRAIN_MS_MAX)
+        throw new GatewayError('BAD_ARGUMENT', 'budget is more than 24h');
       for await (const progress of own.drain({ budgetMs, reason })) {
         call.touched ??= progress.remaining;
         yield drainMessage(progress);

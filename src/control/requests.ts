@@ -9,12 +9,7 @@ import {
   Names,
 } from '../contract/protobuf-shapes.ts';
 import { decodeStruct } from '../contract/struct.ts';
-import {
-  decodeDurationMs,
-  decodeSignedMs,
-  WireError,
-  WireReader,
-} from '../contract/protobuf-wire.ts';
+import { decodeSignedMs, WireError, WireReader } from '../contract/protobuf-wire.ts';
 import { GatewayError } from '../errors.ts';
 
 /** All fields that a request may have. Absent: not given. */
@@ -67,9 +62,8 @@ type Field = readonly [
   read: ((reader: WireReader, convertBytesMax: number) => unknown) | null,
 ];
 
-const duration = (reader: WireReader): number => decodeDurationMs(reader.message());
-/** Not like other durations: a negative one must not be read as 0, which means for ever. */
-const lasting =
+/** A negative one must not be read as 0, which means for ever, or at once. */
+const duration =
   (name: string) =>
   (reader: WireReader): number => {
     const ms = decodeSignedMs(reader.message());
@@ -84,7 +78,7 @@ const TARGET: Field = ['target', (reader, max) => decodeTarget(reader.message(),
 
 const PUSH_REQUEST: Readonly<Record<number, Field>> = {
   1: ['push', (reader, max) => decodePush(reader.message(), max)],
-  2: ['waitMs', duration],
+  2: ['waitMs', duration('wait')],
 };
 const BLOCKED: Readonly<Record<number, Field>> = {
   1: ['network', text],
@@ -94,7 +88,7 @@ const BLOCKED: Readonly<Record<number, Field>> = {
 const GROUP_REQUEST: Readonly<Record<number, Field>> = {
   1: TARGET,
   2: ['groups', null],
-  3: ['ttlMs', lasting('ttl')],
+  3: ['ttlMs', duration('ttl')],
 };
 
 /** By method: the fields of its request, by number. [proto/pith/v1/control.proto] */
@@ -118,7 +112,7 @@ const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
     2: ['route', text],
     3: ['body', (reader, max) => decodeBody(reader.message(), max)],
     4: ['notify', (reader) => reader.bool()],
-    5: ['timeoutMs', duration],
+    5: ['timeoutMs', duration('timeout')],
   },
   ExplainRoute: {
     1: ['route', text],
@@ -128,7 +122,7 @@ const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
   Block: {
     ...BLOCKED,
     4: ['reason', text],
-    5: ['lastsMs', lasting('expires_in')],
+    5: ['lastsMs', duration('expires_in')],
   },
   Unblock: BLOCKED,
   ListBlocks: { 1: ['limit', number], 2: ['pageToken', text] },
@@ -140,7 +134,7 @@ const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
     5: ['scope', text],
     6: ['handshakeCode', number],
   },
-  Drain: { 1: ['budgetMs', duration], 2: ['reason', text] },
+  Drain: { 1: ['budgetMs', duration('budget')], 2: ['reason', text] },
   Watch: {
     1: TARGET,
     2: ['route', text],
@@ -148,8 +142,8 @@ const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
     4: ['perSecond', number],
   },
   Why: { 1: ['about', text] },
-  Profile: { 1: ['kind', text], 2: ['durationMs', lasting('duration')], 3: ['worker', number] },
-  SetLogLevel: { 1: ['level', text], 2: ['lastsMs', lasting('expires_in')] },
+  Profile: { 1: ['kind', text], 2: ['durationMs', duration('duration')], 3: ['worker', number] },
+  SetLogLevel: { 1: ['level', text], 2: ['lastsMs', duration('expires_in')] },
   ListGroups: { 1: ['prefix', text], 2: ['limit', number], 3: ['pageToken', text] },
   ListSessions: {
     ...{ 1: TARGET, 2: ['limit', number], 3: ['pageToken', text], 4: ['search', text] },

@@ -243,6 +243,22 @@ describe('Drain', () => {
     });
   });
 
+  test.each([
+    ['-5s', 'the request cannot be read: budget is negative'],
+    ['86401s', 'budget is more than 24h'],
+    // More than the timers of Node can wait for.
+    ['2147484s', 'budget is more than 24h'],
+  ])('with a budget of %s is refused, and closes nobody', async (budget, msg) => {
+    await using served = await serve('backends: {}\nroutes: []\n');
+    await using client = await TestClient.connect(served.port);
+    const { status, lines } = await admin(served, 'Drain', { budget });
+    expect(status).toBe(400);
+    expect(lines).toEqual([{ error: { code: 400, reason: 'BAD_ARGUMENT', msg } }]);
+    const [info] = (await admin(served, 'GetInfo')).lines;
+    expect(info).toMatchObject({ state: 'ready', sessions: 1 });
+    expect(client.isEnded).toBe(false);
+  });
+
   test('with no time closes all by force; SIGTERM meanwhile does not end the process early', async () => {
     await using served = await serve('backends: {}\nroutes: []\ndrain: { accept_for: 2s }\n');
     await using client = await TestClient.connect(served.port);

@@ -72,9 +72,19 @@ describe('a request', () => {
       '0a123a100a0e0a0161120911000000000000f07f',
       'where.a is Infinity',
     ],
+    // Of 0s: with the standard wait, by the route's timeout, and closing everybody at once.
+    ['with a negative wait', 'Push', '120b08fbffffffffffffffff01', 'wait is negative'],
+    ['with a negative timeout', 'Call', '2a0b08fbffffffffffffffff01', 'timeout is negative'],
+    ['with a negative budget', 'Drain', '0a0b08fbffffffffffffffff01', 'budget is negative'],
   ])('%s is refused', (_what, method, hex, why) => {
     expect(() => read(method, hex)).toThrow(GatewayError);
     expect(() => read(method, hex)).toThrow(`the request cannot be read: ${why}`);
+  });
+
+  test('of a push whose time is over does not let it wait for ever', () => {
+    expect(read('Push', '0a0d320b08fbffffffffffffffff01').push).toMatchObject({
+      fault: 'push.expires_in is negative',
+    });
   });
 
   test('with more to convert than is allowed is refused', () => {

@@ -1208,7 +1208,7 @@ func (x *ExplainRouteResponse) GetWhy() []string {
 	return nil
 }
 
-// How long it may take; absent: drain.budget. reason: for the log.
+// How long it may take, at most 24h; 0s: all are closed at once; absent: drain.budget. reason: for the log.
 type DrainRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Budget        *durationpb.Duration   `protobuf:"bytes,1,opt,name=budget,proto3" json:"budget,omitempty"`
