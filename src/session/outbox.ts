@@ -6,6 +6,7 @@
  */
 import type { Encoded } from '../protocol/packet.ts';
 import type { Connection } from '../transport/transport.ts';
+import type { TurnShare } from '../turn-share.ts';
 import { OutboxQueue, type Perishable } from './outbox-queue.ts';
 import type { Outboxes } from './outboxes.ts';
 import type { Session } from './session.ts';
@@ -60,8 +61,9 @@ export class Outbox {
   /** The turn since which something waits for the client, or for the cork; 0: nothing does. */
   behindSinceTurn = 0;
 
-  /** How much was put here to be sent. */
+  /** How many messages were put here to be sent, and their bytes. */
   sent = 0;
+  putBytes = 0;
 
   constructor(connection: Connection, outboxes: Outboxes, limits: OutboxLimits, owner: Owner) {
     this.#connection = connection;
@@ -103,6 +105,11 @@ export class Outbox {
     return this.#corks > 0;
   }
 
+  /** Of what all of them together get in one turn. */
+  get share(): TurnShare {
+    return this.#outboxes.share;
+  }
+
   /** The client has not taken everything that it was sent. Over TLS nobody has, for a moment. */
   get hasBacklog(): boolean {
     return this.#backlogSince !== 0;
@@ -119,8 +126,7 @@ export class Outbox {
     const { length } = encoded;
     if (!this.#fits(length, 0) && !this.#makeRoom(length, '', true)) return 'full';
     this.#queue.push(encoded);
-    this.sent++;
-    this.#onPut();
+    this.#onPut(length);
     return 'taken';
   }
 
@@ -140,17 +146,16 @@ export class Outbox {
       return mustGo ? 'full' : 'dropped';
     }
     this.#queue.pushPerishable(encoded, perishable);
-    this.sent++;
-    this.#onPut();
+    this.#onPut(length);
     return 'taken';
   }
 
   /** Puts messages that must be sent before all that waits, which nothing has been sent of. Who does so bounds them. */
   putFirst(messages: readonly Encoded[]): void {
     if (this.#ended || messages.length === 0) return;
+    const before = this.#queue.bytes;
     this.#queue.pushFirst(messages);
-    this.sent += messages.length;
-    this.#onPut();
+    this.#onPut(this.#queue.bytes - before, messages.length);
   }
 
   /**
@@ -232,7 +237,10 @@ export class Outbox {
     return this.#queue.length > 0;
   }
 
-  #onPut(): void {
+  #onPut(bytes: number, messages = 1): void {
+    this.sent += messages;
+    this.putBytes += bytes;
+    this.#outboxes.share.spend(bytes);
     this.#count();
     this.#touch();
   }

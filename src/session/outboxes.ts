@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../clock.ts';
 import { Fifo } from '../fifo.ts';
+import { TurnShare } from '../turn-share.ts';
 import type { Outbox } from './outbox.ts';
 import type { Skipped } from './outbox-queue.ts';
 
@@ -27,10 +28,14 @@ export const WRITES_PER_TURN = 256;
 const OFFERED_AGAIN = 1 / 16;
 /** Each so many bytes cost about as much as the write of a short message. */
 export const BYTES_PER_WRITE = 16_384;
+/** Bytes that are put in one turn before those who have asked for much wait for the next: about as long as so many writes. */
+const BYTES_PER_TURN = WRITES_PER_TURN * BYTES_PER_WRITE;
 
 export class Outboxes {
   /** What is put now is put into many. */
   isBulk = false;
+  /** Of the bytes that are put in one turn. */
+  readonly share: TurnShare;
   /** Of all sessions that there are and were. */
   readonly skipped: Skipped = { replaced: 0, expired: 0 };
   readonly #clock: Clock;
@@ -58,6 +63,7 @@ export class Outboxes {
     this.#clock = clock;
     this.#bytesMax = bytesMax;
     this.#writesPerTurn = writesPerTurn;
+    this.share = new TurnShare(clock, BYTES_PER_TURN);
   }
 
   /** Bytes that wait for clients, here and in their sockets. */

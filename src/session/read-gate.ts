@@ -16,6 +16,8 @@ export interface Reader {
 
 /** Packets after which other work gets its turn: one read may hold ten thousand. */
 const PACKETS_PER_TURN = 256;
+/** Bytes of answers, and of all else that goes to the client, after which it does: each of these packets may ask for 60 KiB. */
+const BYTES_PER_TURN = 262_144;
 
 export class ReadGate {
   readonly #session: Session;
@@ -31,8 +33,9 @@ export class ReadGate {
   #isWaiting = false;
   /** Others have their turn. */
   #isYielding = false;
-  /** Packets since the others last had their turn. */
+  /** Packets since the others last had their turn, and what had been put into the outbox by then. */
   #packets = 0;
+  #putBytes = 0;
 
   constructor(
     session: Session,
@@ -112,14 +115,18 @@ export class ReadGate {
     }
   }
 
-  /** After many, others have their turn first. */
+  /** After many, or many bytes of answers, others have their turn first. */
   packetCame(): void {
-    if (++this.#packets < PACKETS_PER_TURN) return;
+    const { outbox } = this.#session;
+    const isMuch = outbox.putBytes - this.#putBytes >= BYTES_PER_TURN;
+    if (++this.#packets < PACKETS_PER_TURN && !isMuch) return;
     this.#packets = 0;
+    this.#putBytes = outbox.putBytes;
     if (!this.#isReading) return;
     this.#isYielding = true;
     this.#pause();
-    this.#wheel.soon(() => {
+    // Of those who ask for so much, as many in each turn as it has room for.
+    outbox.share.soon(() => {
       this.#isYielding = false;
       this.consider();
     });

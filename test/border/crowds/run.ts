@@ -15,7 +15,8 @@ import { crowdConfig, type CrowdKind, type CrowdPorts, KINDS } from './kinds.ts'
 import { Players } from './players.ts';
 
 const N = Number(process.env['N'] ?? 5_000);
-const ONLY = process.env['ONLY'] ?? '';
+/** Parts of names, separated by commas. */
+const ONLY = (process.env['ONLY'] ?? '').split(',');
 const PLAYERS = 500;
 /** How fast they come: as `limits.accepts_per_second` lets them in by default; 0: as fast as they can, and all are let in. */
 const PER_SECOND = Number(process.env['PER_SECOND'] ?? 500);
@@ -201,7 +202,7 @@ ${' '.repeat(36)}          KiB each           outbox   gone
 ${'kind'.padEnd(36)}  count      held  resident       MiB      s${phases} │${phases}   × bare`);
 let isBad = false;
 for (const kind of KINDS) {
-  if (!kind.name.includes(ONLY)) continue;
+  if (!ONLY.some((part) => kind.name.includes(part))) continue;
   const seen = await withPlayers(gateway.ports.clients[0]!, ['tcp', 'ws'], (players) =>
     see(gateway, players, kind),
   );

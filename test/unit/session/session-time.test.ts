@@ -15,6 +15,7 @@ import {
   HANDSHAKE,
   HEARTBEAT,
   LIMITS,
+  makeWorld,
   POMELO,
   request,
   turn,
@@ -353,6 +354,37 @@ describe('a flood of packets in one read', () => {
     expect(connection.reading).toBe(true);
     session.onBytes(request(1));
     expect(host.messages).toHaveLength(1_001);
+  });
+
+  test('for large answers is handled a part in each turn, in its order, and nobody else waits for it', async () => {
+    const world = makeWorld();
+    const limits = { packetBytesMax: 65_536, outbox: { bytesMax: 1e9, dropAfterMs: 1_000 } };
+    const clients = Array.from({ length: 100 }, (_, i) => activate({ world, limits, n: i + 1 }));
+    let answers = 0;
+    const [player, ...others] = clients;
+    for (const { host } of others)
+      host.onMessageDo = (session, { rawId }) => {
+        answers++;
+        session.send(encodeResponse(rawId, Buffer.alloc(60_000))!);
+      };
+    const ids = Array.from({ length: 100 }, (_, i) => i + 1);
+    const flood = Buffer.concat(ids.map((n) => request(n)));
+    for (const { session } of others) session.onBytes(flood);
+    // The first that would be more than 256 KiB is handled, since it is there.
+    expect(answers).toBe(99 * 6);
+    const parts: number[] = [];
+    while (answers < 9_900 && parts.length < 1_000) {
+      const before = answers;
+      await turn();
+      parts.push(answers - before);
+      player!.session.onBytes(request(7));
+      expect(player!.host.messages).toHaveLength(parts.length);
+    }
+    expect(answers).toBe(9_900);
+    // 4 MiB in a turn, and what the last one of it has taken beyond.
+    expect(Math.max(...parts) * 60_000).toBeLessThan(4.5 * 1_024 * 1_024);
+    expect(parts.length).toBeGreaterThan(100);
+    for (const { host } of others) expect(host.messages).toEqual(ids.map((n) => `${n} a.b.c`));
   });
 
   test('goes on after a turn with no clock and no answer', async () => {

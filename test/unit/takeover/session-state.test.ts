@@ -433,7 +433,7 @@ const FIELDS: Readonly<Record<string, { frozen: string; anew: string }>> = {
   },
   'session/outbox.ts': {
     frozen: 'sent',
-    anew: 'connection outboxes limits owner queue countedBytes besideBytes corks due ended released backlogSince takenBytes overfullSinceTurn behindSinceTurn',
+    anew: 'connection outboxes limits owner queue putBytes countedBytes besideBytes corks due ended released backlogSince takenBytes overfullSinceTurn behindSinceTurn',
   },
 };
 
