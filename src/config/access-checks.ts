@@ -1,5 +1,7 @@
 /** What is checked of who may call: tokens that can be guessed, ports that anybody could call. Pure. */
+import { allowsSpiffeId } from '../spiffe.ts';
 import { isLoopback, parseAddress } from './address.ts';
+import { formatPath } from './problem.ts';
 import type { Config } from './schema.ts';
 import type { Path } from './schema-tree.ts';
 import type { Report, Sections } from './sections.ts';
@@ -8,8 +10,8 @@ import type { Report, Sections } from './sections.ts';
 export const TOKEN_CHARS_MIN = 24;
 /** A header has room for 16 KiB. */
 const TOKEN_CHARS_MAX = 4_096;
-/** A random token has more different characters than this. */
-const TOKEN_DISTINCT_MIN = 8;
+/** A random token, or secret, has more different characters than this. */
+export const TOKEN_DISTINCT_MIN = 8;
 
 const MAKE_ONE = 'make one with: openssl rand -hex 32';
 
@@ -36,7 +38,7 @@ export function checkAccess(sections: Sections, report: Report, warn: Report): v
     const section = known[name];
     if (section === undefined) continue;
     checkTokens(name, section, report);
-    checkSpiffe(name, section, report);
+    checkSpiffe(name, section, report, warn);
     checkReach(name, section, report, warn);
   }
   const open = NAMES.find((name) => {
@@ -44,6 +46,7 @@ export function checkAccess(sections: Sections, report: Report, warn: Report): v
     return section !== undefined && !isLoopback(parseAddress(section.listen));
   });
   if (open !== undefined) checkDialIn(open, sections, report);
+  checkSharedTokens(sections, report);
 }
 
 /** All tokens of a port, each with its path. */
@@ -64,12 +67,20 @@ function checkTokens(name: Name, section: Section, report: Report): void {
   }
 }
 
-function checkSpiffe(name: Name, { spiffe, tls }: Section, report: Report): void {
+function checkSpiffe(name: Name, { spiffe, tls }: Section, report: Report, warn: Report): void {
   if (spiffe.length > 0 && (tls.cert === '' || tls.ca === ''))
     report(
       [name, 'spiffe'],
       `needs ${name}.tls with cert, key, and the ca that signs the callers' certificates`,
     );
+  for (const [i, { id }] of spiffe.entries()) {
+    const before = spiffe.slice(0, i).findIndex((other) => allowsSpiffeId(other.id, id));
+    if (before >= 0)
+      warn(
+        [name, 'spiffe', i, 'id'],
+        `never reached: ${name}.spiffe[${before}] ("${spiffe[before]!.id}") matches first`,
+      );
+  }
 }
 
 /** Whoever can reach the port can read every session and close it. */
@@ -103,6 +114,24 @@ function checkDialIn(open: Name, { backends }: Sections, report: Report): void {
       report(
         ['backends', name, 'dial_in', 'token'],
         `${open}.listen is beyond loopback; ${weakness}`,
+      );
+  }
+}
+
+/** Otherwise a backend could act as an operator. */
+function checkSharedTokens({ known, backends }: Sections, report: Report): void {
+  const operators = NAMES.flatMap((name) => {
+    const section = known[name];
+    return section === undefined ? [] : tokensOf(name, section);
+  });
+  for (const [name, backend] of backends) {
+    if (backend?.kind !== 'dial_in') continue;
+    const { token } = backend.dial_in;
+    const same = operators.find(([, other]) => other === token);
+    if (same !== undefined)
+      report(
+        ['backends', name, 'dial_in', 'token'],
+        `the same as ${formatPath(same[0])}: whoever attaches could call Control with it; ${MAKE_ONE}`,
       );
   }
 }

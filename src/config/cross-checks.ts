@@ -12,11 +12,10 @@ import { warnOfOwnNames } from './own-names.ts';
 import { didYouMean, type Finding } from './problem.ts';
 import { checkResume } from './resume-keys.ts';
 import type { BackendConfig } from './schema-backends.ts';
-import type { ClientTlsConfig, ServerTlsConfig } from './schema-listen.ts';
 import { backendsOf, type RouteConfig } from './schema-routes.ts';
-import type { Path } from './schema-tree.ts';
 import { readSections, type Report, type Sections } from './sections.ts';
 import { covers } from './syntax.ts';
+import { checkTls } from './tls-checks.ts';
 
 /** What the checks found. */
 export type CrossChecks = {
@@ -33,9 +32,10 @@ export function crossCheck(tree: unknown): CrossChecks {
   const warn: Report = (path, message) => found.warnings.push({ path, message });
   checkListeners(sections, report, warn);
   checkAccess(sections, report, warn);
-  checkTls(sections, report);
+  checkTls(sections, report, warn);
   checkPorts(sections, report);
   checkNats(sections, report, warn);
+  warnOfNoBus(sections, warn);
   checkConsul(sections, report);
   checkFleet(sections, report);
   checkWorkers(sections, report, warn);
@@ -62,36 +62,6 @@ function checkTelemetry({ known: { telemetry } }: Sections, report: Report): voi
     report(['telemetry', 'otlp_metrics'], 'needs telemetry.otlp, which says where they go');
 }
 
-function checkTls({ known, listen, backends }: Sections, report: Report): void {
-  const servers: [Path, ServerTlsConfig | undefined][] = [
-    ...listen.map((entry, index): [Path, ServerTlsConfig | undefined] => {
-      return [['listen', index, 'tls'], entry?.tls];
-    }),
-    [['control', 'tls'], known.control?.tls],
-    [['admin', 'tls'], known.admin?.tls],
-  ];
-  for (const [path, tls] of servers) {
-    if (tls === undefined) continue;
-    if ((tls.cert === '') !== (tls.key === '')) report(path, 'cert and key go together');
-    else if (tls.require_client_cert && tls.cert === '') {
-      report(path, 'require_client_cert needs cert and key');
-    }
-    if (tls.require_client_cert && tls.ca === '') report(path, 'require_client_cert needs ca');
-  }
-  const clients: [Path, ClientTlsConfig | undefined][] = [
-    [['nats', 'tls'], known.nats?.tls],
-    [['consul', 'tls'], known.consul?.tls],
-    [['auth', 'jwt', 'tls'], known.auth?.jwt.tls],
-    ...[...backends].map(([name, backend]): [Path, ClientTlsConfig | undefined] => {
-      return [['backends', name, 'tls'], backend && 'tls' in backend ? backend.tls : undefined];
-    }),
-  ];
-  for (const [path, tls] of clients) {
-    if (tls !== undefined && (tls.cert === '') !== (tls.key === ''))
-      report(path, 'cert and key go together');
-  }
-}
-
 function checkNats({ known: { bus, nats } }: Sections, report: Report, warn: Report): void {
   if (nats === undefined) return;
   const ways = (['creds', 'user', 'token', 'nkey'] as const).filter((name) => nats[name] !== '');
@@ -112,6 +82,15 @@ function checkNats({ known: { bus, nats } }: Sections, report: Report, warn: Rep
       ['nats', secret],
       'it crosses the network unencrypted unless the server insists on TLS: use tls:// in bus, or nkey or creds, which never send their seed',
     );
+}
+
+/** Settings of a NATS bus where there is none: most often `bus` was forgotten, and each gateway is on its own. */
+function warnOfNoBus({ known: { bus, bus_admin: serves, nats } }: Sections, warn: Report): void {
+  if (bus === undefined || parseBus(bus).kind !== 'embedded') return;
+  const why = 'has no effect with bus: embedded; set bus: nats://host:4222';
+  if (serves === true) warn(['bus_admin'], why);
+  for (const key of ['creds', 'user', 'token', 'nkey'] as const)
+    if (nats !== undefined && nats[key] !== '') warn(['nats', key], why);
 }
 
 /** What gateways can do only if they hear each other. */

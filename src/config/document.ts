@@ -65,6 +65,14 @@ export function parseYaml(text: string, file: string): ParsedDocument {
       path: '',
       message: 'an alias refers to something that contains it',
     });
+  const merging = problems.length === 0 ? mergeKey(document) : undefined;
+  if (merging !== undefined)
+    problems.push({
+      ...placeAt(merging),
+      path: '',
+      message:
+        '"<<" merges nothing in YAML 1.2: write the keys out, or use an alias for a whole value',
+    });
   let tree: unknown = {};
   if (problems.length === 0) {
     try {
@@ -90,6 +98,19 @@ function endlessAlias(document: Document.Parsed): number | undefined {
       const named = alias.resolve(document);
       if (named === undefined || !ancestors.includes(named)) return undefined;
       found = offsetOf(alias);
+      return visit.BREAK;
+    },
+  });
+  return found;
+}
+
+/** Where a key of YAML 1.1 stands that would merge maps. */
+function mergeKey(document: Document.Parsed): number | undefined {
+  let found: number | undefined;
+  visit(document, {
+    Pair(_, { key }) {
+      if (!isScalar(key) || key.value !== '<<' || key.type !== 'PLAIN') return undefined;
+      found = offsetOf(key as Node);
       return visit.BREAK;
     },
   });

@@ -1,4 +1,5 @@
 /** What `auth.jwt` may say: algorithms, secrets, claims, and where a token is. Pure. */
+import { TOKEN_DISTINCT_MIN } from './access-checks.ts';
 import { didYouMean } from './problem.ts';
 import type { Report, Sections } from './sections.ts';
 
@@ -147,8 +148,16 @@ function checkSecrets(
   );
   for (const [index, secret] of secrets.entries()) {
     try {
-      const { length } = parseSecret(secret);
-      if (length >= bytesMin) continue;
+      const secretBytes = parseSecret(secret);
+      const { length } = secretBytes;
+      if (length >= bytesMin) {
+        if (new Set(secretBytes).size < TOKEN_DISTINCT_MIN)
+          report(
+            [...path, index],
+            `it has fewer than ${TOKEN_DISTINCT_MIN} different bytes, and can be guessed; make one with: openssl rand -base64 ${bytesMin}`,
+          );
+        continue;
+      }
       const bytes = `${length} ${length === 1 ? 'byte' : 'bytes'}`;
       report(
         [...path, index],

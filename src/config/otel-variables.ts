@@ -30,9 +30,15 @@ export type OtelExport = {
 export const TRACES_ENDPOINT = 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT';
 export const METRICS_ENDPOINT = 'OTEL_EXPORTER_OTLP_METRICS_ENDPOINT';
 
-/** An http or https URL with a host. */
-export function isOtlpUrl(value: string): boolean {
-  return /^https?:\/\/[^\s/]+/.test(value) && URL.canParse(value);
+/** What is wrong with the URL of a collector; undefined: nothing. */
+export function faultInOtlpUrl(value: string): string | undefined {
+  if (!/^https?:\/\/[^\s/]+/.test(value) || !URL.canParse(value))
+    return 'expected an http or https URL, as http://collector:4318';
+  const { username, password } = new URL(value);
+  // The configuration is shown, and a URL is no secret in it.
+  return username + password === ''
+    ? undefined
+    : 'user and password go to OTEL_EXPORTER_OTLP_HEADERS, as authorization=Basic …, not into the URL';
 }
 
 /** What the variables say of how to export. Pure. */
@@ -110,8 +116,9 @@ class VariableReader {
       return null;
     }
     const url = this.#text(name);
-    if (!isOtlpUrl(url)) {
-      this.#ignored(name, 'expected an http or https URL, as http://collector:4318');
+    const fault = faultInOtlpUrl(url);
+    if (fault !== undefined) {
+      this.#ignored(name, fault);
       return null;
     }
     const protocol = [`OTEL_EXPORTER_OTLP_${signal}_PROTOCOL`, 'OTEL_EXPORTER_OTLP_PROTOCOL'].find(

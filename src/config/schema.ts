@@ -30,7 +30,7 @@ import {
   listenSchema,
   natsTlsSchema,
 } from './schema-listen.ts';
-import { isOtlpUrl } from './otel-variables.ts';
+import { faultInOtlpUrl } from './otel-variables.ts';
 import { limitsSchema } from './schema-limits.ts';
 import { routesSchema } from './schema-routes.ts';
 import { checkPattern, checkRoute, checkSubjectPrefix, isGeneration } from './syntax.ts';
@@ -131,8 +131,10 @@ const drainSchema = z
 
 const telemetrySchema = z
   .strictObject({
-    otlp: text('', 'OTLP endpoint of traces, as http://collector:4318; empty: none.', (value) =>
-      isOtlpUrl(value) ? undefined : 'expected an http or https URL, as http://collector:4318',
+    otlp: text(
+      '',
+      'OTLP endpoint of traces, as http://collector:4318; empty: none.',
+      faultInOtlpUrl,
     ),
     sample: z
       .number()

@@ -443,13 +443,14 @@ describe('another key', () => {
 
   test('that a ${file:…} refers to, too', async () => {
     const file = join(folder, 'watched-secret');
-    writeFileSync(file, 'a'.repeat(32));
+    const secretOf = (letter: string): string => letter + '0123456789abcdef0123456789abcdef';
+    writeFileSync(file, secretOf('a'));
     const jwt = `algorithms: [HS256], secrets: ["\${file:${file}}"]`;
     await using served = await serve(yaml(backend, jwt));
     const signed = (letter: string): string =>
-      token({ sub: 'ann', exp: inSeconds(60) }, letter.repeat(32), 'HS256');
+      token({ sub: 'ann', exp: inSeconds(60) }, secretOf(letter), 'HS256');
     const old = await enter(served, signed('a'));
-    writeFileSync(file, 'b'.repeat(32));
+    writeFileSync(file, secretOf('b'));
     expect(await served.logged('configuration reloaded')).toMatchObject({
       ...{ why: `${file} has changed`, changed: ['auth.jwt.secrets[0]'] },
     });
@@ -460,7 +461,8 @@ describe('another key', () => {
 
   test('by a reload, all or nothing; what cannot be used changes nothing', async () => {
     const secret = join(folder, 'secret');
-    writeFileSync(secret, `${'s'.repeat(40)}\n`);
+    const text = '0123456789abcdef0123456789abcdef';
+    writeFileSync(secret, `${text}\n`);
     const base = (jwt: string): string => yaml(backend, jwt, 'reload: { watch: false }');
     await using served = await serve(base(JWT));
     const reload = async (jwt: string): Promise<Record<string, unknown>> => {
@@ -478,7 +480,7 @@ describe('another key', () => {
     const still = await enter(served, tokenOf());
     const both = `algorithms: [ES256, HS256], keys: ["${pem}"], secrets: ["\${file:${secret}}"], audience: game`;
     expect(await reload(both)).toMatchObject({ errors: [], needs_restart: [] });
-    const hs = token({ sub: 'ann', exp: inSeconds(60), aud: 'game' }, 's'.repeat(40), 'HS256');
+    const hs = token({ sub: 'ann', exp: inSeconds(60), aud: 'game' }, text, 'HS256');
     const third = await enter(served, hs);
     expect((await shake(served.port, { token: tokenOf() })).answer).toMatchObject({ code: 500 });
     expect(await client.request('game.play')).toMatchObject({ instance: 'test-1' });

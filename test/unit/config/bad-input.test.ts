@@ -437,6 +437,16 @@ const mistakes: Mistake[] = [
     expect.stringContaining('1: not valid YAML: Unresolved alias') as never,
   ],
   [
+    'a merge of YAML 1.1',
+    'log: &quiet { level: warn }\nreload: { <<: *quiet }',
+    '2: "<<" merges nothing in YAML 1.2: write the keys out, or use an alias for a whole value',
+  ],
+  [
+    'a password in the URL of a collector',
+    'telemetry: { otlp: "http://pith:hunter22@collector:4318" }',
+    '1: telemetry.otlp: user and password go to OTEL_EXPORTER_OTLP_HEADERS, as authorization=Basic …, not into the URL',
+  ],
+  [
     'an alias inside its own list',
     'backends:\n  a: &a { reply: [{ x: *a }] }',
     '2: an alias refers to something that contains it',

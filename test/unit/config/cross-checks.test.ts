@@ -193,6 +193,21 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
     '1: control.tokens[0].token: the same token twice: give each caller its own',
   ],
   [
+    'a token of operators for a backend that dials in',
+    'control: { tokens: [{ token: w3Jz8Qk1vT6pYb0RxN5mUe2H }] }\nbackends: { chat: { dial_in: { token: w3Jz8Qk1vT6pYb0RxN5mUe2H } } }',
+    '2: backends.chat.dial_in.token: the same as control.tokens[0].token: whoever attaches could call Control with it; make one with: openssl rand -hex 32',
+  ],
+  [
+    'TLS for a backend that is called without it',
+    'backends: { shop: { http: "http://shop:80", tls: { ca: system } } }',
+    '1: backends.shop.tls: http:// has no TLS; use https://',
+  ],
+  [
+    'TLS for a Consul agent that is asked without it',
+    'consul: { address: "consul:8500", tls: { ca: system } }',
+    '1: consul.tls: only https:// has TLS; set consul.address: https://host:port',
+  ],
+  [
     'SPIFFE ids without an authority',
     'control: { spiffe: [{ id: "spiffe://example.org/ops" }], tls: { cert: a, key: b } }',
     "1: control.spiffe: needs control.tls with cert, key, and the ca that signs the callers' certificates",
@@ -359,7 +374,7 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
   ],
   [
     'a certificate for a backend without its key',
-    'backends: { chat: { http: "http://chat", tls: { cert: /c } } }',
+    'backends: { chat: { http: "https://chat", tls: { cert: /c } } }',
     '1: backends.chat.tls: cert and key go together',
   ],
   [
@@ -481,11 +496,45 @@ test.each<[string, number]>([
   ['bus: nats://nats\nnats: { user: pith, password: hunter22, tls: { ca: a } }', 0],
   ['bus: nats://127.0.0.1\nnats: { user: pith, password: hunter22 }', 0],
   ['bus: nats://nats\nnats: { nkey: SUAB }', 0],
-  ['nats: { user: pith, password: hunter22 }', 0],
 ])('a password that may cross the network to NATS unencrypted is a warning: %s', (yaml, count) => {
   const warnings = warningsOf(yaml);
   expect(warnings).toHaveLength(count);
   expect(warnings.join()).not.toContain('hunter');
+});
+
+test.each([
+  ['nats: { user: pith, password: hunter22 }', 'nats.user'],
+  ['nats: { creds: /run/pith.creds }', 'nats.creds'],
+  ['bus_admin: true', 'bus_admin'],
+])('what needs NATS is a warning without it: %s', (yaml, key) => {
+  expect(warningsOf(yaml)).toEqual([
+    `pith.yaml:1: ${key}: has no effect with bus: embedded; set bus: nats://host:4222`,
+  ]);
+  expect(warningsOf(`bus: nats://127.0.0.1\n${yaml}`)).toEqual([]);
+});
+
+const MTLS = 'tls: { cert: a, key: b, ca: c';
+
+test.each([
+  [`listen: [{ url: "wss://127.0.0.1:1", ${MTLS} } }]`, 'listen[0].tls.ca', ''],
+  [`control: { token: ${TOKEN}, ${MTLS} } }`, 'control.tls.ca', ' or control.spiffe'],
+])('an authority that no client is held against is a warning: %s', (yaml, key, or) => {
+  expect(warningsOf(yaml)).toEqual([
+    `pith.yaml:1: ${key}: no client is asked for a certificate: it takes require_client_cert: true${or}`,
+  ]);
+  expect(warningsOf(yaml.replace('ca: c', 'ca: c, require_client_cert: true'))).toEqual([]);
+});
+
+test('an id that an earlier one allows is a warning', () => {
+  const spiffe = (...ids: string[]): string =>
+    `control: { spiffe: [${ids.map((id) => `{ id: "spiffe://a/${id}" }`).join()}], ${MTLS} } }`;
+  expect(warningsOf(spiffe('*', 'b', 'c/*', 'c/*'))).toEqual(
+    [1, 2, 3].map(
+      (i) =>
+        `pith.yaml:1: control.spiffe[${i}].id: never reached: control.spiffe[0] ("spiffe://a/*") matches first`,
+    ),
+  );
+  expect(warningsOf(spiffe('b', 'bb', 'b/*', '*'))).toEqual([]);
 });
 
 test('what only WebSocket has is a warning over TCP', () => {

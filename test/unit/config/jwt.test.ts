@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 
 import { load, problemsOf } from './support.ts';
 
-const SECRET = 's'.repeat(32);
+const SECRET = '0123456789abcdef0123456789abcdef';
 const jwt = (keys: string, more = ''): string =>
   `backends: { login: { grpc: "a:1" } }\nauth: { mode: jwt, ${more}jwt: { ${keys} } }`;
 const url = 'jwks_url: "https://id.example/jwks.json"';
@@ -83,6 +83,11 @@ const UNSAFE: readonly (readonly [what: string, yaml: string, expected: string])
     'a secret that is short once it is decoded',
     jwt(`algorithms: [HS256], secrets: ["base64:${SECRET}"]`),
     '2: auth.jwt.secrets[0]: 24 bytes; HS256 needs at least 32, or it can be guessed: make one with: openssl rand -base64 32',
+  ],
+  [
+    'a long secret of few bytes',
+    jwt(`algorithms: [HS256], secrets: ["${'abc'.repeat(20)}"]`),
+    '2: auth.jwt.secrets[0]: it has fewer than 8 different bytes, and can be guessed; make one with: openssl rand -base64 32',
   ],
   [
     'a secret that is no base64',
@@ -182,7 +187,9 @@ describe('what is safe', () => {
     jwt('algorithms: [ES256, EdDSA], keys: [/k]'),
     jwt('algorithms: [HS256], keys: [/secret.jwk]'),
     jwt(`algorithms: [HS256], secrets: [${SECRET}]`),
-    jwt(`algorithms: [HS512], secrets: ["base64:${Buffer.alloc(64).toString('base64')}"]`),
+    jwt(
+      `algorithms: [HS512], secrets: ["base64:${Buffer.from(SECRET + SECRET).toString('base64')}"]`,
+    ),
     jwt(`algorithms: [RS256], audience: game, ${url}`),
     jwt(
       `algorithms: [RS256, HS256], issuer: me, ${url}, secrets: [${SECRET}], tls: { ca: system }`,

@@ -45,13 +45,13 @@ const NAMES: readonly [yaml: string, path: Path][] = [
   ['consul: { tls: { cert: $, key: /k } }', ['consul', 'tls', 'cert']],
   ['consul: { tls: { cert: /c, key: $ } }', ['consul', 'tls', 'key']],
   ['backends: { a: { grpc: "a:1", tls: { ca: $ } } }', ['backends', 'a', 'tls', 'ca']],
-  ['backends: { a: { http: "http://a:1", tls: { ca: $ } } }', ['backends', 'a', 'tls', 'ca']],
+  ['backends: { a: { http: "https://a:1", tls: { ca: $ } } }', ['backends', 'a', 'tls', 'ca']],
   [
-    'backends: { a: { http: "http://a:1", tls: { cert: $, key: /k } } }',
+    'backends: { a: { http: "https://a:1", tls: { cert: $, key: /k } } }',
     ['backends', 'a', 'tls', 'cert'],
   ],
   [
-    'backends: { a: { http: "http://a:1", tls: { cert: /c, key: $ } } }',
+    'backends: { a: { http: "https://a:1", tls: { cert: /c, key: $ } } }',
     ['backends', 'a', 'tls', 'key'],
   ],
   [
