@@ -33,6 +33,7 @@ export class LevelSwitch {
   /** @param level null: that of the configuration. @param lastsMs 0: until somebody changes it again. */
   set(level: LogLevel | null, lastsMs: number): void {
     this.#cancelEnd();
+    const wasForATime = this.#untilWall !== 0;
     this.#untilWall = 0;
     const isForATime = lastsMs > 0 && level !== null;
     if (isForATime) {
@@ -41,7 +42,8 @@ export class LevelSwitch {
         this.set(null, 0);
       });
     }
-    this.#change(level ?? this.#configured);
+    const to = level ?? this.#configured;
+    if (to !== this.#log.level || isForATime || wasForATime) this.#change(to);
   }
 
   /** Another `log.level` is configured, which holds from now on. */

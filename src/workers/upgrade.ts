@@ -122,7 +122,8 @@ export class Upgrades {
       tell(`worker ${n} (${status.gateway}, pid ${program.pid}): beginning its successor`);
       const done = await this.#one(old);
       if (typeof done === 'string') {
-        why = `worker ${n}: ${done}`;
+        // What one of the two says then is what came of the drain.
+        why = this.#parts.drain() === null ? `worker ${n}: ${done}` : DRAINS;
         isIntact = place.child === old;
         metrics.upgrades.ended(isIntact ? 'refused' : 'failed');
         break;
@@ -141,7 +142,7 @@ export class Upgrades {
   }
 
   #refusal(): string {
-    if (this.#parts.drain() !== null) return 'the gateway drains';
+    if (this.#parts.drain() !== null) return DRAINS;
     const isWhole = this.#parts.places.every(({ child }) => child?.status.state === 'ready');
     return isWhole ? '' : 'not all workers are ready';
   }
@@ -270,6 +271,8 @@ export class Upgrades {
     return false;
   }
 }
+
+const DRAINS = 'the gateway drains';
 
 function whyOf(said: HandedOver): string {
   return 'why' in said ? said.why : 'it has not handed over';

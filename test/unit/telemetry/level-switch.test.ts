@@ -48,3 +48,14 @@ test('a reload that changes the level ends it; one that does not leaves it', () 
   clock.advance(10_000);
   expect(log.level).toBe('warn');
 });
+
+test('what changes nothing is not said', () => {
+  const { level, told } = stage();
+  level.set(null, 0);
+  level.set('info', 0);
+  expect(told).toEqual([]);
+  // That it ends, or does not any more, is a change.
+  level.set('info', 10_000);
+  level.set('info', 0);
+  expect(told).toEqual(['info', 'info']);
+});
