@@ -14,7 +14,7 @@ import { checkResume } from './resume-keys.ts';
 import type { BackendConfig } from './schema-backends.ts';
 import { backendsOf, type RouteConfig } from './schema-routes.ts';
 import { readSections, type Report, type Sections } from './sections.ts';
-import { covers } from './syntax.ts';
+import { covers, overlap } from './syntax.ts';
 import { checkTls } from './tls-checks.ts';
 
 /** What the checks found. */
@@ -53,6 +53,7 @@ export function crossCheck(tree: unknown): CrossChecks {
   }
   checkJoins(sections, report);
   warnOfUnreachable(sections, warn);
+  warnOfIdleMaintenance(sections, warn);
   warnOfOwnNames(sections.routes, sections.backends, warn);
   return found;
 }
@@ -313,6 +314,18 @@ function warnOfUnreachable({ routes }: Sections, warn: Report): void {
     warn(
       ['routes', index, 'match'],
       `never reached: routes[${before}] ("${routes[before]?.match}") matches first`,
+    );
+  }
+}
+
+/** A name that is misspelt there pauses nothing, and nobody would notice. */
+function warnOfIdleMaintenance({ known: { maintenance }, routes }: Sections, warn: Report): void {
+  for (const [index, paused] of (maintenance?.routes ?? []).entries()) {
+    // A rule with a mistake of its own may be the one that is meant.
+    if (routes.some((route) => route === undefined || overlap(route.match, paused))) continue;
+    warn(
+      ['maintenance', 'routes', index],
+      'no rule of routes matches such a route: nothing is in maintenance by it',
     );
   }
 }

@@ -46,6 +46,18 @@ export function covers(wide: string, narrow: string): boolean {
   return narrowSegments.length === wideSegments.length;
 }
 
+/** True if there is a route that both match. Both are valid patterns. */
+export function overlap(left: string, right: string): boolean {
+  const [one, other] = [left.split('.'), right.split('.')];
+  for (let i = 0; i < Math.max(one.length, other.length); i++) {
+    const [a, b] = [one[i], other[i]];
+    if (a === undefined || b === undefined) return false;
+    if (a === '>' || b === '>') return true;
+    if (a !== '*' && b !== '*' && a !== b) return false;
+  }
+  return true;
+}
+
 /** Checks `to`: plain text in which `{uid}` and `{data.<key>}` stand for what the session holds. */
 export function checkInstanceTemplate(text: string): string | undefined {
   return checkTemplate(text, /^(uid|data\..+)$/, '{uid} or {data.<key>}');

@@ -537,6 +537,19 @@ test('an id that an earlier one allows is a warning', () => {
   expect(warningsOf(spiffe('b', 'bb', 'b/*', '*'))).toEqual([]);
 });
 
+test('a maintenance of routes that there are not is a warning', () => {
+  const yaml = (...paused: string[]): string =>
+    `backends: { s: { reply: {} } }\nroutes: [{ match: shop.*, backend: s }, { match: "chat.room.>", backend: s }]\n` +
+    `maintenance: { enabled: true, routes: ${JSON.stringify(paused)} }`;
+  expect(warningsOf(yaml('shop.buy', 'chat.>', '>', 'chat.room.a.b'))).toEqual([]);
+  expect(warningsOf(yaml('shop.>', 'shoop.>', 'chat.room'))).toEqual(
+    [1, 2].map(
+      (i) =>
+        `pith.yaml:3: maintenance.routes[${i}]: no rule of routes matches such a route: nothing is in maintenance by it`,
+    ),
+  );
+});
+
 test('what only WebSocket has is a warning over TCP', () => {
   const yaml =
     'listen: [{ url: "tcp://127.0.0.1:1", path: /game, origins: ["https://game.example.com"] }]';

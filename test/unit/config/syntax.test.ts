@@ -11,7 +11,12 @@ import {
 import { loadConfig } from '../../../src/config/load.ts';
 import { didYouMean, formatPath } from '../../../src/config/problem.ts';
 import { backendsOf } from '../../../src/config/schema-routes.ts';
-import { checkInstanceTemplate, checkRouteTemplate, covers } from '../../../src/config/syntax.ts';
+import {
+  checkInstanceTemplate,
+  checkRouteTemplate,
+  covers,
+  overlap,
+} from '../../../src/config/syntax.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from '../../../src/config/units.ts';
 
 test.each([
@@ -185,4 +190,19 @@ test('no text, variable or flag makes loading throw', () => {
     }),
     { numRuns: 150 },
   );
+});
+
+test.each([
+  ['a.b', 'a.b', true],
+  ['a.b', 'a.c', false],
+  ['a.b', 'a', false],
+  ['a.*', '*.b', true],
+  ['a.*', 'a.b.c', false],
+  ['a.>', 'a', false],
+  ['a.>', '*.b.c', true],
+  ['a.>', 'b.>', false],
+  ['>', 'a', true],
+  ['a.*.c', 'a.b.>', true],
+])('%s and %s: a route that both match: %s', (left, right, expected) => {
+  expect([overlap(left, right), overlap(right, left)]).toEqual([expected, expected]);
 });
