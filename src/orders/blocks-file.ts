@@ -3,6 +3,7 @@
  * Empty lines, and those that begin with #, are left out. What else is in a line is ignored, so what ListBlocks prints
  * is such a file. All of it is read, or nothing.
  */
+import { isUtf8 } from 'node:buffer';
 import { readFile, stat } from 'node:fs/promises';
 
 import { type Clock, nextTurn } from '../clock.ts';
@@ -38,7 +39,10 @@ export async function readBlocksFile(file: string, clock: Clock): Promise<BlockI
     const { size } = await stat(file);
     if (size > FILE_BYTES_MAX)
       throw new Error(`it has ${size} bytes; at most ${FILE_BYTES_MAX} are read`);
-    text = await readFile(file, 'utf8');
+    const bytes = await readFile(file);
+    // Otherwise it would block names that nobody has.
+    if (!isUtf8(bytes)) throw new Error('it is not UTF-8');
+    text = bytes.toString('utf8');
   } catch (error) {
     throw new BlocksFileError(`${file} cannot be read: ${fileErrorText(error)}`);
   }

@@ -1,4 +1,7 @@
 /** `blocks.file`: what a line may hold, what is wrong with it, and how much there may be. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
 import { keyOf } from '../../../src/orders/block.ts';
@@ -84,4 +87,16 @@ test('a file that is not there, or is none, is named', async () => {
     '/nowhere/b.jsonl cannot be read: no such file or folder',
   );
   await expect(readBlocksFile('/', clock)).rejects.toThrow('/ cannot be read: it is a folder');
+});
+
+test.each([
+  ['latin1', Buffer.from('{"uid":"zo\xeb"}\n', 'latin1')],
+  ['UTF-16', Buffer.from('\ufeff{"uid":"1"}\n', 'utf16le')],
+])('a file in %s is refused', async (_, bytes) => {
+  const folder = mkdtempSync(join(tmpdir(), 'pith-blocks-'));
+  const file = join(folder, 'b.jsonl');
+  writeFileSync(file, bytes);
+  const why = `${file} cannot be read: it is not UTF-8`;
+  await expect(readBlocksFile(file, clock)).rejects.toThrow(why);
+  rmSync(folder, { recursive: true });
 });
