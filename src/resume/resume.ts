@@ -40,7 +40,7 @@ const FINAL: ReadonlySet<CloseReason> = new Set<CloseReason>([
 /**
  * Why a token is of no use. unreadable: it is no token of a key that is known · expired · ended: its lineage has ended ·
  * older: a session with an equal or newer token is there · begun: the session is in use already · in_use: its uid is
- * taken · limits: it holds more than is allowed here · not_ready: this gateway does not know yet what has ended · other_uid: it is
+ * taken · blocked: its uid is · limits: it holds more than is allowed here · not_ready: this gateway does not know yet what has ended · other_uid: it is
  * another user's than the one who has come.
  */
 export type Refusal =
@@ -50,9 +50,16 @@ export type Refusal =
   | 'older'
   | 'begun'
   | 'in_use'
+  | 'blocked'
   | 'limits'
   | 'not_ready'
   | 'other_uid';
+
+/** By why its session could not be made as it was. */
+const REFUSED_AS: ReadonlyMap<string, Refusal> = new Map([
+  ['UID_IN_USE', 'in_use'],
+  ['FORBIDDEN', 'blocked'],
+]);
 
 /** A session that has come with a token that counts. */
 export type Returning = { readonly state: ResumeState; readonly coming: Coming };
@@ -208,7 +215,7 @@ export class Resume implements TokenOwner {
       groups: groupsLeft(state, wallNow),
     });
     if (isFailure(restored)) {
-      this.#refuse(session, restored.reason === 'UID_IN_USE' ? 'in_use' : 'limits');
+      this.#refuse(session, REFUSED_AS.get(restored.reason) ?? 'limits');
       this.#forget(session);
       return restored;
     }

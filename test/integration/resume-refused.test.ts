@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import type { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
+import { control } from '../support/grpcurl.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
 import { serve, tellJson } from '../support/nats-backend.ts';
 import { type Come, come, KEYS, nextToken, resumes } from '../support/resuming.ts';
@@ -148,6 +149,22 @@ describe('a token', () => {
     await tellJson(nc, 'pith.user.5.patch', { set: { large: null } });
     expect((await come(one.port, await nextToken(client, 1))).pith.resumed).toBe(true);
     expect(one.log.filter(({ msg }) => msg.startsWith('no resume token for'))).toHaveLength(1);
+  });
+
+  test('of a user who was blocked meanwhile is of no use, and the log says so', async () => {
+    await using one = await start();
+    await using other = await start();
+    const { client, token } = await player(one.port, '7', { small: 1 });
+    client.close();
+    await eventually(() => one.gateway.registry.size === 0, 'the end of the session');
+    await control(other, 'Block', { uid: '7' });
+    expectNew(await come(other.port, token), other);
+    expect(refused(other, 'blocked')).toBe(1);
+    expect(other.log).toContainEqual(
+      expect.objectContaining({ msg: 'resume token refused', reason: 'blocked' }),
+    );
+    await control(other, 'Unblock', { uid: '7' });
+    expect((await come(one.port, token)).pith.resumed).toBe(true);
   });
 
   test('holds more than is allowed here: the session is new', async () => {
