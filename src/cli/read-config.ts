@@ -1,4 +1,5 @@
 /** Reads the configuration that a command line refers to, and checks it and the files that it refers to. */
+import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 
@@ -39,7 +40,7 @@ export async function readConfig(choice: ConfigChoice, io: ConfigIo): Promise<Re
   let text = '';
   let liveText = '';
   try {
-    text = readFileSync(resolve(io.folder, file), 'utf8');
+    text = readText(resolve(io.folder, file));
   } catch (error) {
     // Without a file the environment can be the whole configuration, as is common in containers.
     const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
@@ -50,7 +51,7 @@ export async function readConfig(choice: ConfigChoice, io: ConfigIo): Promise<Re
     );
   }
   try {
-    if (live !== '') liveText = readFileSync(resolve(io.folder, live), 'utf8');
+    if (live !== '') liveText = readText(resolve(io.folder, live));
   } catch (error) {
     return { problems: [`${live}: cannot be read: ${fileErrorText(error)}`] };
   }
@@ -71,7 +72,7 @@ export async function readConfig(choice: ConfigChoice, io: ConfigIo): Promise<Re
     flags: settings,
     folder: folderOf(file, io.folder),
     settingsFolder: io.folder,
-    readFile: (path) => readFileSync(path, 'utf8'),
+    readFile: readText,
     checkPath,
   });
   if ('problems' in loaded) return { problems: loaded.problems.map(formatProblem) };
@@ -84,6 +85,13 @@ export async function readConfig(choice: ConfigChoice, io: ConfigIo): Promise<Re
   const { file: blocks } = config.blocks;
   const watchedFiles = blocks === '' ? keyFiles : [...keyFiles, blocks];
   return { config, warnings, watchedFiles, isEmpty, written };
+}
+
+/** @throws {Error} It cannot be read, or is no text: what is decoded wrongly would be another secret or name. */
+function readText(path: string): string {
+  const bytes = readFileSync(path);
+  if (!isUtf8(bytes)) throw new Error('it is not UTF-8');
+  return bytes.toString('utf8');
 }
 
 /** The same for a gateway that runs: warnings go to its log. */

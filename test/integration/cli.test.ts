@@ -325,6 +325,21 @@ pomelo: { config_dir: game }
     });
   });
 
+  test('that is not UTF-8 is refused, and so is a secret that it refers to', async () => {
+    using file = configFile('');
+    const home = dirname(file.path);
+    writeFileSync(file.path, Buffer.from('id: zo\xeb\n', 'latin1'));
+    const { code, output } = await pith('check', file.path);
+    expect([code, output]).toEqual([78, `${file.path}: cannot be read: it is not UTF-8\n`]);
+    // As of openssl rand 64 > secret: whoever signs with these bytes would sign with others.
+    writeFileSync(join(home, 'secret'), Buffer.alloc(64, 0x9e));
+    const jwt = 'algorithms: [HS256], secrets: ["${file:secret}"]';
+    writeFileSync(file.path, `auth: { mode: jwt, jwt: { ${jwt} } }\n`);
+    expect((await pith('check', file.path)).output).toBe(
+      `${file.path}:1: auth.jwt.secrets[0]: cannot read ${home}/secret: it is not UTF-8\n`,
+    );
+  });
+
   test('is not needed: serve says what then holds, and that nobody is served', async () => {
     using file = configFile('');
     const home = join(dirname(file.path), 'empty');
