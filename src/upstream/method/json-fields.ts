@@ -216,7 +216,11 @@ class Preparation {
   }
 
   #duration(json: Value, path: string): Value {
-    if (typeof json !== 'string') return isRawNumber(json) ? this.#free(json, path) : json;
+    const number = isRawNumber(json) ? json.rawJSON : typeof json === 'number' ? String(json) : '';
+    // Of seconds, mostly.
+    if (number !== '')
+      return this.#fieldError(path, `${cut(number)} is not a duration: it is text, such as "1.5s"`);
+    if (typeof json !== 'string') return json;
     const [, seconds] = DURATION.exec(json) ?? [];
     if (seconds === undefined)
       return this.#fieldError(

@@ -140,6 +140,8 @@ describe('what is refused says where', () => {
     [{ bigs: [1, 1.5] }, { 'bigs[1]': /int64/ }],
     [{ color: 'BLUE' }, { color: /BLUE/ }],
     [{ wait: '1 minute' }, { wait: /1 minute.* is not a duration/ }],
+    [{ wait: 10 }, { wait: /^10 is not a duration: it is text, such as "1.5s"$/ }],
+    [{ wait: 1.5e-7 }, { wait: /^1\.5e-7 is not a duration: it is text/ }],
     [{ at: 'yesterday' }, { at: /RFC 3339/ }],
     [{ any: { number: 1 } }, { any: /@type/ }],
     [{ any: { '@type': 'x/t.Unknown' } }, { any: /t\.Unknown is not in the type registry/ }],
