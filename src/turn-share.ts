@@ -12,7 +12,7 @@ export class TurnShare {
   #isTurnComing = false;
   readonly #waiting = new Fifo<() => void>();
 
-  /** @param perTurn In whatever is spent: writes of a short message to a client, as in `limits.fanout.per_turn`, or bytes. */
+  /** @param perTurn `limits.fanout.per_turn`: writes of a short message to a client, or what costs as much. */
   constructor(clock: Clock, perTurn: number) {
     this.#clock = clock;
     this.#perTurn = perTurn;

@@ -6,7 +6,6 @@
  */
 import type { Encoded } from '../protocol/packet.ts';
 import type { Connection } from '../transport/transport.ts';
-import type { TurnShare } from '../turn-share.ts';
 import { OutboxQueue, type Perishable } from './outbox-queue.ts';
 import type { Outboxes } from './outboxes.ts';
 import type { Session } from './session.ts';
@@ -105,9 +104,9 @@ export class Outbox {
     return this.#corks > 0;
   }
 
-  /** Of what all of them together get in one turn. */
-  get share(): TurnShare {
-    return this.#outboxes.share;
+  /** Calls `fn` once a turn has room for more large answers, for all together. */
+  askLater(fn: () => void): void {
+    this.#outboxes.askLater(fn);
   }
 
   /** The client has not taken everything that it was sent. Over TLS nobody has, for a moment. */
@@ -240,7 +239,7 @@ export class Outbox {
   #onPut(bytes: number, messages = 1): void {
     this.sent += messages;
     this.putBytes += bytes;
-    this.#outboxes.share.spend(bytes);
+    this.#outboxes.putBytes += bytes;
     this.#count();
     this.#touch();
   }

@@ -4,7 +4,6 @@
  */
 import type { Clock } from '../clock.ts';
 import { Fifo } from '../fifo.ts';
-import { TurnShare } from '../turn-share.ts';
 import type { Outbox } from './outbox.ts';
 import type { Skipped } from './outbox-queue.ts';
 
@@ -34,8 +33,10 @@ const BYTES_PER_TURN = WRITES_PER_TURN * BYTES_PER_WRITE;
 export class Outboxes {
   /** What is put now is put into many. */
   isBulk = false;
-  /** Of the bytes that are put in one turn. */
-  readonly share: TurnShare;
+  /** Bytes that were put into all of them in this turn. */
+  putBytes = 0;
+  /** Those who have asked for much, and read on when a turn has room for more. */
+  readonly #asking = new Fifo<() => void>();
   /** Of all sessions that there are and were. */
   readonly skipped: Skipped = { replaced: 0, expired: 0 };
   readonly #clock: Clock;
@@ -63,7 +64,6 @@ export class Outboxes {
     this.#clock = clock;
     this.#bytesMax = bytesMax;
     this.#writesPerTurn = writesPerTurn;
-    this.share = new TurnShare(clock, BYTES_PER_TURN);
   }
 
   /** Bytes that wait for clients, here and in their sockets. */
@@ -94,6 +94,12 @@ export class Outboxes {
 
   /** Something is kept back from a client: it is a turn although nothing may be sent. */
   keptBack(): void {
+    this.#flushSoon();
+  }
+
+  /** Calls `fn` in the next turn, or in the first one in which those before it do not put BYTES_PER_TURN. */
+  askLater(fn: () => void): void {
+    this.#asking.push(fn);
     this.#flushSoon();
   }
 
@@ -171,7 +177,16 @@ export class Outboxes {
     this.#fullestLast = [];
     for (const outbox of dirty) outbox.flush();
     if (this.#bulk.length > 0) this.#flushBulk();
+    this.putBytes = 0;
+    if (this.#asking.length > 0) this.#askOn();
   };
+
+  /** Those that ask for still more have the next turn. */
+  #askOn(): void {
+    for (let due = this.#asking.length; due > 0 && this.putBytes < BYTES_PER_TURN; due--)
+      this.#asking.take()!();
+    if (this.#asking.length > 0) this.#flushSoon();
+  }
 
   #flushBulk(): void {
     for (let writes = 0; writes < this.#writesPerTurn;) {

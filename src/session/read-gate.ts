@@ -126,7 +126,7 @@ export class ReadGate {
     this.#isYielding = true;
     this.#pause();
     // Of those who ask for so much, as many in each turn as it has room for.
-    outbox.share.soon(() => {
+    outbox.askLater(() => {
       this.#isYielding = false;
       this.consider();
     });
