@@ -114,7 +114,7 @@ describe('the handshake', () => {
   test('a crowd of bad tokens is in some lines of the log, and none of them is in it', async () => {
     const texts = Array.from({ length: 30 }, (_, n) => tokenOf({ n, aud: 'game' }, other));
     await Promise.all(texts.map((text) => shake(served.port, { token: text })));
-    // One that is bad in another way has its line all the same. Lines may come later than answers.
+    // A token with another fault is still logged. The log may arrive later than the answer.
     await shake(served.port, { token: tokenOf({ aud: ['a', 'b'] }) });
     const line = await eventually(
       () =>

@@ -1,6 +1,6 @@
 /**
- * Who has subscribed to what, on one server. A literal subject is found by its name; one with wildcards under what it
- * has before its first wildcard. So looking up a subject takes one step per token, however many subscriptions there are.
+ * The subscriptions on one server. A literal subject is found by its name, a pattern by the tokens before its first
+ * wildcard, so looking up a subject takes one step per token, however many subscriptions there are.
  */
 
 /** A subscriber as the index knows it. */

@@ -260,7 +260,7 @@ function endOf({ silent: { fromMs } }: ModelSession, nowMs: number): string {
   return nowMs < fromMs ? ELSEWHERE : `${ELSEWHERE}|heartbeat_timeout`;
 }
 
-/** Who has to go goes within half a second, and nobody else. */
+/** Only sessions that must close are closed, and within half a second. */
 export async function closeElsewhere(fleet: Fleet, model: Model, uid: string): Promise<void> {
   const old = model.tooMany(uid);
   if (old.length === 0) return;

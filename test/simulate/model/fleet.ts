@@ -12,7 +12,7 @@ import { Operator } from './operator.ts';
 const SERVER = 'n1';
 /** Virtual time after which something that was to happen never will. */
 const NEVER_MS = 60_000;
-/** Who is cut off for less is not lost. [proto/README.md] */
+/** A gateway that is cut off for less than this is not lost. [proto/README.md] */
 const CUT_MS = 6_000;
 /** Until gateways know of each other, and of what was said while they did not. */
 const ACQUAINTED_MS = 1_500;

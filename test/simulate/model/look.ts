@@ -209,7 +209,7 @@ function lookAtLosses(fleet: Fleet): void {
   }
   for (const [gateway, { atMs, witnesses }] of killed) {
     if (heard.lost.has(gateway)) continue;
-    // Who has another connection waits as long again. [src/bus/gateway-watch.ts]
+    // A gateway with a new connection waits as long again. [src/bus/gateway-watch.ts]
     const isLate = (one: string): boolean =>
       nowMs > Math.max(atMs, onBusMs.get(one)!, pausedMs) + LOST_MS;
     if (witnesses.some((one) => ids.includes(one) && isLate(one)))

@@ -99,9 +99,9 @@ async function leaveAll(fleet: Fleet, model: Model): Promise<void> {
 }
 
 /**
- * Who is killed is announced to be lost within 10 s, no longer waited for, and named as silent for a minute more; no
- * gateway that is new is told of it. Where those who would have announced it were killed, too, it is given up when it has
- * not answered three times. [src/bus/known-gateways.ts]
+ * A gateway that is killed is announced as lost within 10 s. Nobody waits for it any more, it is named as silent for another
+ * minute, and new gateways are not told of it. If those that would announce it were killed as well, it is given up once it
+ * has failed to answer three times. [src/bus/known-gateways.ts]
  */
 async function giveUp(fleet: Fleet): Promise<void> {
   const ask = async (): Promise<string[]> => {

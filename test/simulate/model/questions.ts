@@ -35,7 +35,7 @@ async function control(fleet: Fleet, method: string, json: object): Promise<Json
 const NAMED_MS = 60_000;
 const NAMED_LATE_MS = 1_000;
 
-/** Who is said to be silent was killed: calls have not been missed often enough, or it is named for a minute more. */
+/** A gateway that is reported silent was killed: it has not missed enough calls yet, or is still named for a minute. */
 function expectSilent(what: string, fleet: Fleet, answer: Json): void {
   for (const id of answer['silent_gateways'] as string[]) {
     if (!fleet.killed.has(id)) fail(`${what}: silent`, id, 'nobody who was not killed');
