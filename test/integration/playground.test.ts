@@ -68,10 +68,13 @@ describe.skipIf(chromium === undefined)('the playground', () => {
     const two = page.getByRole('button', { name: 'Two players' });
     expect(await two.isDisabled()).toBe(true);
     expect(await page.getByRole('button', { name: 'New session' }).isDisabled()).toBe(true);
-    await page.getByText('cannot be shown: it has not answered within 5 s').waitFor();
+    const fault = page.getByText('cannot be shown: it has not answered within 5 s');
+    await fault.waitFor();
     expect(await two.isDisabled()).toBe(false);
     answer.resolve();
     await page.getByRole('button', { name: 'Try again' }).click();
+    // Until then it would connect to where it guesses.
+    await fault.waitFor({ state: 'hidden' });
     await two.click();
     await messagesOf(page, 'bob').getByText('"room":"lobby"').last().waitFor();
   });
