@@ -97,7 +97,7 @@ export class OwnWorker implements SharedCount {
   #n = 0;
   #entered = 0;
   /** Connections that have gone in this turn. */
-  #left: number[] = [];
+  readonly #left: number[] = [];
   #received = 0;
 
   constructor(end: ChannelEnd, clock: Clock) {
@@ -277,6 +277,8 @@ export class OwnWorker implements SharedCount {
   enterAddress(block: string, max: number, onOver: () => void): () => void {
     const n = ++this.#entered;
     this.#overs.set(n, onOver);
+    // Those who have gone make room for it.
+    this.#tellLeft();
     this.#channel.tell('entered', { n, block, max });
     return () => {
       this.#overs.delete(n);
@@ -285,9 +287,8 @@ export class OwnWorker implements SharedCount {
   }
 
   readonly #tellLeft = (): void => {
-    const ns = this.#left;
-    this.#left = [];
-    this.#channel.tell('left', { ns });
+    const ns = this.#left.splice(0);
+    if (ns.length > 0) this.#channel.tell('left', { ns });
   };
 }
 
