@@ -82,7 +82,7 @@ export class Relay implements MessageSink {
     const { admission, report, shedding, wheel } = this.parts;
     const now = wheel.now();
     const shed = shedding.refuseNext();
-    // Whoever could bring no newer token would have to leave, and come again.
+    // A session that cannot refresh its token would lapse, and its client log in again, which costs more.
     const isShed = shed !== null && !this.#isRefresh(message);
     const target = isShed ? shed : this.target(session, message.route, now);
     if (isFailure(target)) {

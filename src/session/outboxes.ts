@@ -27,7 +27,7 @@ export const WRITES_PER_TURN = 256;
 const OFFERED_AGAIN = 1 / 16;
 /** Each so many bytes cost about as much as the write of a short message. */
 export const BYTES_PER_WRITE = 16_384;
-/** Bytes that are put in one turn before those who have asked for much wait for the next: about as long as so many writes. */
+/** Bytes put in one turn, after which sessions that ask for much wait for the next: they take about as long as so many writes. */
 const BYTES_PER_TURN = WRITES_PER_TURN * BYTES_PER_WRITE;
 
 export class Outboxes {
@@ -35,7 +35,7 @@ export class Outboxes {
   isBulk = false;
   /** Bytes that were put into all of them in this turn. */
   putBytes = 0;
-  /** Those who have asked for much, and read on when a turn has room for more. */
+  /** Sessions that have asked for much: each reads on when a turn has room for more. */
   readonly #asking = new Fifo<() => void>();
   /** Of all sessions that there are and were. */
   readonly skipped: Skipped = { replaced: 0, expired: 0 };
@@ -181,7 +181,7 @@ export class Outboxes {
     if (this.#asking.length > 0) this.#askOn();
   };
 
-  /** Those that ask for still more have the next turn. */
+  /** Lets them read on; those that ask for still more wait for another turn. */
   #askOn(): void {
     for (let due = this.#asking.length; due > 0 && this.putBytes < BYTES_PER_TURN; due--)
       this.#asking.take()!();

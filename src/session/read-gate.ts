@@ -16,7 +16,7 @@ export interface Reader {
 
 /** Packets after which other work gets its turn: one read may hold ten thousand. */
 const PACKETS_PER_TURN = 256;
-/** Bytes of answers, and of all else that goes to the client, after which it does: each of these packets may ask for 60 KiB. */
+/** The same, counted in bytes put into the client's outbox: each of those packets may ask for 60 KiB. */
 const BYTES_PER_TURN = 262_144;
 
 export class ReadGate {
@@ -115,7 +115,7 @@ export class ReadGate {
     }
   }
 
-  /** After many, or many bytes of answers, others have their turn first. */
+  /** After many packets, or many bytes of answers, others have their turn first. */
   packetCame(): void {
     const { outbox } = this.#session;
     const isMuch = outbox.putBytes - this.#putBytes >= BYTES_PER_TURN;
@@ -125,7 +125,7 @@ export class ReadGate {
     if (!this.#isReading) return;
     this.#isYielding = true;
     this.#pause();
-    // Of those who ask for so much, as many in each turn as it has room for.
+    // Sessions that ask for much share what a turn has room for.
     outbox.askLater(() => {
       this.#isYielding = false;
       this.consider();

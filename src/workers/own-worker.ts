@@ -277,7 +277,7 @@ export class OwnWorker implements SharedCount {
   enterAddress(block: string, max: number, onOver: () => void): () => void {
     const n = ++this.#entered;
     this.#overs.set(n, onOver);
-    // Those who have gone make room for it.
+    // In order: the ones that have left free the places that this one needs.
     this.#tellLeft();
     this.#channel.tell('entered', { n, block, max });
     return () => {

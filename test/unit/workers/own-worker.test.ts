@@ -23,7 +23,7 @@ function worker() {
   return { enter, said };
 }
 
-test('whoever comes after another has gone is counted after it, in the same turn too', async () => {
+test('a connection that has left is reported before a new one, in the same turn too', async () => {
   const { enter, said } = worker();
   const leave = enter();
   leave();
@@ -36,7 +36,7 @@ test('whoever comes after another has gone is counted after it, in the same turn
   ]);
 });
 
-test('those who go in one turn are told of together', async () => {
+test('those that leave in one turn are reported together', async () => {
   const { enter, said } = worker();
   const leaves = [enter(), enter(), enter()];
   for (const leave of leaves) leave();
